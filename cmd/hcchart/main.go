@@ -1,0 +1,23 @@
+// Command hcchart turns homecloud.yaml into a running cloud: it validates the
+// file, keeps its secrets, computes Helm values, and installs the charts.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+// run exists so that deferred calls finish before the process ends.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	command := newRootCommand(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	return exitCode(ctx, command.ExecuteContext(ctx), os.Stderr)
+}

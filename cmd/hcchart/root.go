@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// app is what every command is given: its streams and the flags they share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	file     string // --file: the cluster file, "-" for standard input
+	logLevel string // --log-level
+}
+
+// Exit codes, the same for hcchart and hostprep.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitDifferences = 2
+	exitUsage       = 64
+	exitInterrupted = 130
+)
+
+// errDifferences ends a command that compared and found something.
+var errDifferences = errors.New("differences found")
+
+// usageError marks an error in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hcchart",
+		Short: "Turn homecloud.yaml into a running private cloud",
+		Long: `hcchart reads homecloud.yaml, keeps the secrets beside it, and installs the
+cloud that it describes on a Kubernetes cluster.`,
+		Example: `  hcchart init             # write homecloud.yaml and its secrets file
+  hcchart validate         # is the file right?
+  hcchart up               # make it so, and wait until it is usable`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			var level slog.Level
+			if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+				return usageError{fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel)}
+			}
+			slog.SetDefault(slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level})))
+			return nil
+		},
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.PersistentFlags().StringVarP(&a.file, "file", "f", "homecloud.yaml", "cluster `file`, - for standard input")
+	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newVersionCommand(a))
+	return root
+}
+
+// exitCode decides the exit code from the error, in one place, and prints the
+// error for a person.
+func exitCode(ctx context.Context, err error, stderr io.Writer) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "interrupted")
+		return exitInterrupted
+	case errors.Is(err, errDifferences):
+		return exitDifferences
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "%v\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "%v\n", err)
+		return exitFailed
+	}
+}
