@@ -18,6 +18,10 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	command := newRootCommand(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	return exitCode(ctx, command.ExecuteContext(ctx), os.Stderr)
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	err := newRootCommand(a).ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usageError{err}
+	}
+	return exitCode(ctx, err, os.Stderr)
 }

@@ -17,6 +17,10 @@ type app struct {
 
 	file     string // --file: the cluster file, "-" for standard input
 	logLevel string // --log-level
+
+	// started is set when flags and arguments were understood: whatever fails
+	// before is wrong usage.
+	started bool
 }
 
 // Exit codes, the same for hcchart and hostprep.
@@ -48,6 +52,7 @@ cloud that it describes on a Kubernetes cluster.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.started = true
 			var level slog.Level
 			if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 				return usageError{fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel)}
