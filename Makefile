@@ -1,0 +1,141 @@
+# homecloud: `make` lists what can be made.
+
+SHELL       := /bin/bash
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+TIMES       := dist/times
+# Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
+SHARDS      := one-board examples fuzz bench
+SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD))) % $(words $(SHARDS)) + 1),$(SHARDS))
+
+export GOTOOLCHAIN = local
+
+# part NAME,COMMAND: run one part of the tests and note how long it took.
+define part
+@mkdir -p dist; echo "=== $(1)"; start=$$(date +%s); \
+ if ( $(2) ); then result=ok; else result=FAILED; fi; \
+ echo "$$(( $$(date +%s) - start )) s  $(1)  $$result" | tee -a $(TIMES); [ $$result = ok ]
+endef
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: up
+up: deps ## A two-board cloud on this machine: cluster, images, charts (needs root; safe to run again)
+	$(GO) run -C test ./cmd/cloud up
+
+.PHONY: down
+down: ## Take the cloud of `make up` away, leaving nothing
+	$(GO) run -C test ./cmd/cloud down
+
+.PHONY: status
+status: ## What runs in the cloud of `make up`
+	$(GO) run -C test ./cmd/cloud status
+
+##@ Test
+
+.PHONY: test
+test: deps test-begin lint test-quick test-charts test-lab test-e2e shard ## What CI runs: everything quick, the charts, the lab, the scenarios, one shard of the long ones
+	@echo; echo "Slowest first:"; sort -rn $(TIMES)
+
+.PHONY: test-begin
+test-begin:
+	@mkdir -p dist; : > $(TIMES)
+
+.PHONY: test-quick
+test-quick: ## Unit tests and command scripts: no root, no cluster
+	$(call part,unit tests and command scripts,$(GO) test ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/...)
+
+.PHONY: test-charts
+test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 and Helm 4
+	$(call part,chart contract,$(GO) test -C test ./chart/...)
+
+.PHONY: test-lab
+test-lab: ## The offline cluster itself (root)
+	$(call part,lab,$(GO) test -C test/lab -count=1 -timeout 20m ./...)
+
+.PHONY: test-e2e
+test-e2e: build ## Scenarios with real clients on a real cluster (root); DRIVER=lab|kind|existing
+	$(call part,scenarios,$(GO) test -C test -count=1 -timeout 30m -v -run 'TestCore' ./e2e/)
+
+.PHONY: shard
+shard: shard-$(SHARD)
+
+.PHONY: shard-one-board
+shard-one-board: build
+	$(call part,shard one-board,$(GO) test -C test -count=1 -timeout 20m -v -run 'TestOneBoard' ./e2e/)
+
+.PHONY: shard-examples
+shard-examples: build
+	$(call part,shard examples,$(GO) test -C test -count=1 -timeout 20m -v -run 'TestReadme' ./e2e/)
+
+.PHONY: shard-fuzz
+shard-fuzz: ## Every fuzz target for a while (FUZZTIME)
+	$(call part,shard fuzz,./test/fuzz.sh $(FUZZTIME))
+FUZZTIME ?= 30s
+
+.PHONY: shard-bench
+shard-bench: bench
+
+.PHONY: test-all
+test-all: deps test-begin lint test-quick test-charts test-lab test-e2e $(SHARDS:%=shard-%) ## Everything
+	@echo; echo "Slowest first:"; sort -rn $(TIMES)
+
+.PHONY: bench
+bench: build ## Figures: lab start, memory per component, SMB put to NFS read beside bare daemons
+	$(call part,bench,$(GO) test -C test -count=1 -timeout 30m -v -run '^$$' -bench . -benchtime 1x ./bench/)
+
+##@ Build
+
+.PHONY: build
+build: bin/hcchart bin/homecloud-agent ## The binaries, in bin/
+
+# Go's own cache decides what is stale, not make.
+.PHONY: bin/hcchart bin/homecloud-agent
+bin/hcchart bin/homecloud-agent: bin/%:
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+# Without these flags a Helm 3 built from its module believes in Kubernetes 1.20.
+KUBE_MINOR   := 34
+HELM3_FLAGS  := -s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$(KUBE_MINOR)
+bin/helm3: tools/helm/go.sum
+	$(GO) build -C tools/helm -trimpath -ldflags '$(HELM3_FLAGS)' -o $(CURDIR)/$@ helm.sh/helm/v3/cmd/helm
+bin/helm4: tools/helm/go.sum
+	$(GO) build -C tools/helm -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+bin/golangci-lint: tools/lint/go.sum
+	$(GO) build -C tools/lint -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: images
+images: deps bin/homecloud-agent ## Container images as archives, in dist/images (root)
+	$(GO) run ./images build
+
+.PHONY: dist
+dist: build ## Charts packaged for a machine without internet, in dist/charts
+	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
+
+.PHONY: docs
+docs: ## Regenerate what is generated: schema, image references, chart and command references
+	$(GO) generate ./...
+	$(GO) run ./images generate
+
+.PHONY: lint
+lint: bin/golangci-lint ## Linters, formatting, generated files up to date
+	$(call part,lint,bin/golangci-lint run && (cd test && ../bin/golangci-lint run) && (cd test/lab && ../../bin/golangci-lint run) && $(GO) run ./images generate --check)
+
+# What `make up` and the tests need of Debian beside Go. Installed only when something is missing, and said so.
+PACKAGES := buildah ca-certificates conntrack containerd containernetworking-plugins btrfs-progs e2fsprogs ethtool ipset \
+            iproute2 iptables kmod libnfs-utils mmdebstrap nftables procps runc smbclient util-linux
+.PHONY: deps
+deps:
+	@missing=$$(dpkg-query -W -f '$${db:Status-Status} $${binary:Package}\n' $(PACKAGES) 2>/dev/null | awk '$$1 == "installed" { sub(/:.*/, "", $$2); print $$2 }' \
+	  | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+	[ -z "$$missing" ] || { echo "Installing from Debian:" $$missing; \
+	  [ $$(id -u) = 0 ] || { echo "run this as root: apt-get install --no-install-recommends" $$missing >&2; exit 1; }; \
+	  apt-get update -q -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -q -y --no-install-recommends $$missing; }
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9\/-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

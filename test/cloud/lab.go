@@ -1,0 +1,106 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// Lab drives the offline cluster of test/lab.
+type Lab struct {
+	Binary string // the lab command
+	Name   string // several labs can run at once
+	Dir    string // its state
+	Count  int    // boards
+
+	// FileSystem of the data disks; the lab's default when empty.
+	FileSystem string
+}
+
+var (
+	_ Driver = (*Lab)(nil)
+	_ Faults = (*Lab)(nil)
+)
+
+// Up implements [Driver].
+func (l *Lab) Up(ctx context.Context) error {
+	arguments := []string{"up", "--nodes", strconv.Itoa(l.Count)}
+	if l.FileSystem != "" {
+		arguments = append(arguments, "--filesystem", l.FileSystem)
+	}
+	up := l.command(ctx, arguments...)
+	up.Stdout, up.Stderr = os.Stderr, os.Stderr // its progress is ours
+	if err := up.Run(); err != nil {
+		return fmt.Errorf("lab up: %w", err)
+	}
+	content, err := l.command(ctx, "kubeconfig").Output()
+	if err != nil {
+		return fmt.Errorf("lab kubeconfig: %w", err)
+	}
+	return os.WriteFile(l.Kubeconfig(), content, 0o600)
+}
+
+// Kubeconfig implements [Driver].
+func (l *Lab) Kubeconfig() string { return filepath.Join(l.Dir, "kubeconfig") }
+
+// Nodes implements [Driver].
+func (l *Lab) Nodes(context.Context) ([]Node, error) {
+	nodes := make([]Node, l.Count)
+	for i := range nodes {
+		nodes[i] = Node{Name: fmt.Sprintf("node-%d", i+1), Address: fmt.Sprintf("10.77.0.%d", 11+i)}
+	}
+	return nodes, nil
+}
+
+// Load implements [Driver].
+func (l *Lab) Load(ctx context.Context, archives ...string) error {
+	_, err := run(l.command(ctx, append([]string{"load"}, archives...)...), nil)
+	return err
+}
+
+// Board implements [Driver].
+func (l *Lab) Board(ctx context.Context, node string, command ...string) *exec.Cmd {
+	return l.command(ctx, append([]string{"exec", node, "--"}, command...)...)
+}
+
+// LAN implements [Driver].
+func (l *Lab) LAN(ctx context.Context, command ...string) *exec.Cmd {
+	return l.command(ctx, append([]string{"lan", "--"}, command...)...)
+}
+
+// Down implements [Driver].
+func (l *Lab) Down(ctx context.Context) error {
+	_, err := run(l.command(ctx, "down"), nil)
+	return err
+}
+
+// KillNode implements [Faults].
+func (l *Lab) KillNode(ctx context.Context, node string) error {
+	_, err := run(l.command(ctx, "node", "kill", node), nil)
+	return err
+}
+
+// StartNode implements [Faults].
+func (l *Lab) StartNode(ctx context.Context, node string) error {
+	_, err := run(l.command(ctx, "node", "start", node), nil)
+	return err
+}
+
+// DetachDisk implements [Faults].
+func (l *Lab) DetachDisk(ctx context.Context, node, disk string) error {
+	_, err := run(l.command(ctx, "disk", "detach", node, disk), nil)
+	return err
+}
+
+// AttachDisk implements [Faults].
+func (l *Lab) AttachDisk(ctx context.Context, node, disk string) error {
+	_, err := run(l.command(ctx, "disk", "attach", node, disk), nil)
+	return err
+}
+
+func (l *Lab) command(ctx context.Context, arguments ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, l.Binary, append([]string{"--name", l.Name, "--dir", l.Dir}, arguments...)...)
+}

@@ -1,0 +1,122 @@
+// Command cloud is `make up`, `make status` and `make down`: homecloud on a
+// cluster of this machine, for trying it out.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/tmorin/homecloud/test/cloud"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string) error {
+	if len(arguments) != 1 {
+		return fmt.Errorf("usage: cloud up|status|down")
+	}
+	root, err := cloud.Checkout()
+	if err != nil {
+		return err
+	}
+	state, err := stateDir()
+	if err != nil {
+		return err
+	}
+	lab := &cloud.Lab{Binary: filepath.Join(root, "bin", "lab"), Name: "home", Dir: filepath.Join(state, "lab"), Count: 2}
+	c := &cloud.Cloud{Driver: lab, Root: root, Dir: state}
+	switch arguments[0] {
+	case "up":
+		return up(ctx, c)
+	case "status":
+		return status(ctx, c, lab)
+	case "down":
+		return down(ctx, c, state)
+	default:
+		return fmt.Errorf("%q: write up, status or down", arguments[0])
+	}
+}
+
+// stateDir is where the cloud of `make up` is kept.
+func stateDir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "homecloud"), nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".local", "state", "homecloud"), err
+}
+
+func up(ctx context.Context, c *cloud.Cloud) error {
+	steps := &cloud.Steps{Out: os.Stderr}
+	var report string
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"build hcchart, the agent and the lab", func() error { return c.Make(ctx, "build", "bin/lab") }},
+		{"build the images (cached by content)", func() error { return c.Make(ctx, "images") }},
+		{"start a cluster of two boards", func() error { return c.Driver.Up(ctx) }},
+		{"load the images on the boards", func() error { return c.LoadImages(ctx) }},
+		{"write the cluster file", func() error {
+			example, err := c.Example("two-boards.yaml")
+			if err != nil {
+				return err
+			}
+			return c.WriteFile(example)
+		}},
+		{"prepare the boards", func() error { return c.Prepare(ctx) }},
+		{"install homecloud", func() (err error) { report, err = c.Install(ctx); return err }},
+	} {
+		if err := steps.Do(step.name, step.do); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(os.Stderr, steps.Summary())
+	fmt.Printf(`%s
+The cluster file is %s, the kubeconfig %s.
+A machine of the family's network:  %s lan -- smbclient -L //10.77.0.11 -U alice
+Alice's password:                   %s
+`, report, c.File(), c.Driver.Kubeconfig(), labCommand(c), passwordCommand(c))
+	return nil
+}
+
+func labCommand(c *cloud.Cloud) string {
+	lab := c.Driver.(*cloud.Lab)
+	return fmt.Sprintf("bin/lab --name %s --dir %s", lab.Name, lab.Dir)
+}
+
+func passwordCommand(c *cloud.Cloud) string {
+	return fmt.Sprintf("SOPS_AGE_KEY_FILE=%s bin/hcchart -f %s secrets render | grep -A9 homecloud-users", c.AgeKey(), c.File())
+}
+
+func status(ctx context.Context, c *cloud.Cloud, lab *cloud.Lab) error {
+	command := exec.CommandContext(ctx, lab.Binary, "--name", lab.Name, "--dir", lab.Dir, "status")
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		return err
+	}
+	return c.PrintPods(ctx, os.Stdout)
+}
+
+// down takes the lab away and its disks with it; the cluster file and its secrets go too.
+func down(ctx context.Context, c *cloud.Cloud, state string) error {
+	if err := c.Make(ctx, "bin/lab"); err != nil {
+		return err
+	}
+	if err := c.Driver.Down(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(state)
+}
