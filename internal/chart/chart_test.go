@@ -1,0 +1,159 @@
+package chart
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func library(t *testing.T, name string) *Chart {
+	t.Helper()
+	c, err := Directory("testdata/library").Load(name)
+	require.NoError(t, err)
+	return c
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, got, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, "run the test with -update to write it")
+	require.Equal(t, string(want), string(got))
+}
+
+func TestFileDependenciesComeFromTheirSource(t *testing.T) {
+	top := library(t, "top")
+	require.Equal(t, []string{"leaf", "middle"}, []string{top.deps[0].Name, top.deps[1].Name})
+	require.NotNil(t, top.Dependency("middle").Dependency("common"))
+	require.Equal(t, []string{"common", "leaf", "middle", "stranger"}, top.DependsOn())
+}
+
+func TestAStaleCopyDoesNotHideTheSource(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/library")))
+	stale := filepath.Join(dir, "top", "charts", "leaf", "templates")
+	require.NoError(t, os.MkdirAll(stale, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(stale, "..", "Chart.yaml"), []byte("{apiVersion: v2, name: leaf, version: 0.1.0}"), 0o644))
+	c, err := Load(filepath.Join(dir, "top"))
+	require.NoError(t, err)
+	require.NotEmpty(t, c.Dependency("leaf").files["templates/config.yaml"])
+}
+
+func TestIgnoredFilesAreNotLoaded(t *testing.T) {
+	leaf := library(t, "leaf")
+	require.NotContains(t, leaf.files, "ci/values.yaml")
+	require.NotContains(t, leaf.files, "values.yaml.bak")
+}
+
+func TestACircleOfDependenciesEnds(t *testing.T) {
+	_, err := Directory("testdata/library").Load("circle")
+	require.ErrorContains(t, err, "chart circle depends on itself")
+}
+
+func TestADependencyOfAnotherVersionIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/library")))
+	file := filepath.Join(dir, "leaf", "Chart.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("{apiVersion: v2, name: leaf, version: 0.9.0}"), 0o644))
+	_, err := Load(filepath.Join(dir, "top"))
+	require.ErrorContains(t, err, "dependency leaf 0.1.0: file://../leaf holds leaf 0.9.0")
+}
+
+func TestMissingDependenciesAreNamed(t *testing.T) {
+	top := library(t, "top")
+	require.Equal(t, []Missing{{Parent: "top/middle", Name: "stranger", Version: "1.2.3", Repository: "https://charts.example.org"}}, top.Missing)
+	require.Equal(t, "middle/stranger 1.2.3", top.Missing[0].String())
+}
+
+func TestUnknownChartNamesTheKnownOnes(t *testing.T) {
+	_, err := Embedded(os.DirFS("testdata/library")).Load("nope")
+	require.EqualError(t, err, `built-in charts: no chart "nope"; there are circle, common, leaf, middle, top`)
+}
+
+func TestRenderingGivesTheObjectsOfEveryDependencyAndTheHooks(t *testing.T) {
+	r, err := library(t, "top").Render(RenderOptions{Release: "home", Namespace: "cloud", Values: map[string]any{
+		"leaf": map[string]any{"port": 8080},
+	}})
+	require.NoError(t, err)
+	golden(t, "top.yaml", r.YAML())
+	require.Equal(t, "Top is there.\n", r.Notes)
+}
+
+func TestRenderingTwiceGivesTheSameBytes(t *testing.T) {
+	top := library(t, "top")
+	values := map[string]any{"leaf": map[string]any{"greeting": "bonjour"}}
+	first, err := top.Render(RenderOptions{Release: "home", Namespace: "cloud", Values: values})
+	require.NoError(t, err)
+	for range 5 {
+		again, err := library(t, "top").Render(RenderOptions{Release: "home", Namespace: "cloud", Values: values})
+		require.NoError(t, err)
+		require.Equal(t, string(first.YAML()), string(again.YAML()))
+	}
+	require.Equal(t, map[string]any{"leaf": map[string]any{"greeting": "bonjour"}}, values, "the caller's values stay as they are")
+}
+
+func TestValuesThatCannotBeRenderedAreExplained(t *testing.T) {
+	for name, test := range map[string]struct {
+		values map[string]any
+		want   string
+	}{
+		"unknown key": {
+			values: map[string]any{"leaf": map[string]any{"greting": "hello"}},
+			want:   "values: leaf: additional properties 'greting' not allowed",
+		},
+		"two findings": {
+			values: map[string]any{"leaf": map[string]any{"greeting": "hi", "port": 0}},
+			want:   "values: leaf.greeting: value must be one of 'hello', 'bonjour'\nvalues: leaf.port: minimum: got 0, want 1",
+		},
+		"unknown chart": {
+			values: map[string]any{"laef": map[string]any{}},
+			want:   "values: additional properties 'laef' not allowed",
+		},
+		"template refuses": {
+			values: map[string]any{"leaf": map[string]any{"greeting": "bonjour", "port": 1}},
+			want:   "chart top: greeting bonjour needs another port than 1",
+		},
+		"missing dependency enabled": {
+			values: map[string]any{"middle": map[string]any{"stranger": map[string]any{"enabled": true}}},
+			want:   "chart middle: dependency stranger 1.2.3 is enabled but isn't downloaded; run `helm dependency build` in middle's folder, or leave it disabled",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := library(t, "top").Render(RenderOptions{Release: "home", Namespace: "cloud", Values: test.values})
+			require.EqualError(t, err, test.want)
+		})
+	}
+}
+
+func TestMissingDependencyOfADisabledChartIsNoError(t *testing.T) {
+	r, err := library(t, "top").Render(RenderOptions{Release: "home", Namespace: "cloud", Values: map[string]any{
+		"middle": map[string]any{"enabled": false, "stranger": map[string]any{"enabled": true}},
+	}})
+	require.NoError(t, err)
+	require.NotContains(t, r.Manifest, "home-middle")
+}
+
+func TestKubernetesVersionIsTheCallers(t *testing.T) {
+	r, err := library(t, "leaf").Render(RenderOptions{Release: "home", Namespace: "cloud", KubeVersion: "1.31.2"})
+	require.NoError(t, err)
+	require.Contains(t, r.Manifest, "kubernetes: v1.31.2")
+	_, err = library(t, "leaf").Render(RenderOptions{Release: "home", Namespace: "cloud", KubeVersion: "latest"})
+	require.ErrorContains(t, err, `Kubernetes version "latest"`)
+}
+
+func BenchmarkRender(b *testing.B) {
+	top, err := Directory("testdata/library").Load("top")
+	require.NoError(b, err)
+	for b.Loop() {
+		_, err := top.Render(RenderOptions{Release: "home", Namespace: "cloud"})
+		require.NoError(b, err)
+	}
+}

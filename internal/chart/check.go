@@ -1,0 +1,215 @@
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+	helmchart "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"sigs.k8s.io/yaml"
+)
+
+// stubVersion marks the stand-ins that Check puts where a dependency is
+// missing.
+const stubVersion = "0.0.0-missing"
+
+// Check says whether the chart can be rendered with these values: every
+// dependency that they enable is there, and they meet the schemas. All
+// findings come in one error.
+func (c *Chart) Check(values map[string]any) error {
+	h, err := loader.LoadFiles(c.withStubs().flatten())
+	if err != nil {
+		return fmt.Errorf("chart %s: %w", c.Name, err)
+	}
+	copied, err := copyValues(values)
+	if err != nil {
+		return err
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(h, copied); err != nil {
+		return fmt.Errorf("chart %s: %w", c.Name, err)
+	}
+	if enabled := enabledStubs(h, h.Name()); len(enabled) > 0 {
+		return enabledMissingError(c, enabled)
+	}
+	merged, err := chartutil.CoalesceValues(h, copied)
+	if err != nil {
+		return fmt.Errorf("chart %s: %w", c.Name, err)
+	}
+	return errors.Join(checkSchemas(h, merged, "")...)
+}
+
+// withStubs is the chart with an empty chart in the place of each missing
+// dependency. Helm's own rules then decide which of them the values enable.
+func (c *Chart) withStubs() *Chart {
+	if len(c.Missing) == 0 {
+		return c
+	}
+	s := *c
+	s.deps = nil
+	for _, sub := range c.deps {
+		s.deps = append(s.deps, sub.withStubs())
+	}
+	meta := *c.meta
+	meta.Dependencies = nil
+	for _, dep := range c.meta.Dependencies {
+		if slices.ContainsFunc(c.Missing, func(m Missing) bool { return m.Parent == c.Name && m.Name == dep.Name }) {
+			stubbed := *dep
+			stubbed.Version = stubVersion
+			dep = &stubbed
+			s.deps = append(s.deps, &Chart{Name: dep.Name, files: map[string][]byte{
+				"Chart.yaml": fmt.Appendf(nil, "apiVersion: v2\nname: %s\nversion: %s\n", dep.Name, stubVersion),
+			}})
+		}
+		meta.Dependencies = append(meta.Dependencies, dep)
+	}
+	s.files = map[string][]byte{}
+	for name, data := range c.files {
+		s.files[name] = data
+	}
+	text, err := yaml.Marshal(&meta)
+	if err != nil {
+		panic(err) // it was read from YAML
+	}
+	s.files["Chart.yaml"] = text
+	return &s
+}
+
+func enabledStubs(h *helmchart.Chart, at string) []string {
+	var found []string
+	for _, sub := range h.Dependencies() {
+		name := at + "/" + sub.Name()
+		if sub.Metadata.Version == stubVersion {
+			found = append(found, name)
+		}
+		found = append(found, enabledStubs(sub, name)...)
+	}
+	return found
+}
+
+func enabledMissingError(c *Chart, enabled []string) error {
+	var errs []error
+	for _, at := range enabled {
+		parent, name := at[:strings.LastIndex(at, "/")], at[strings.LastIndex(at, "/")+1:]
+		version := ""
+		for _, m := range c.Missing {
+			if m.Parent == parent && m.Name == name {
+				version = " " + m.Version
+			}
+		}
+		chart := parent[strings.LastIndex(parent, "/")+1:]
+		errs = append(errs, fmt.Errorf("chart %s: dependency %s%s is enabled but isn't downloaded; run `helm dependency build` in %s's folder, or leave it disabled", chart, name, version, chart))
+	}
+	return errors.Join(errs...)
+}
+
+// checkSchemas validates the values of h and of each chart below it. at is
+// the key under which they stand in the values of the top chart.
+func checkSchemas(h *helmchart.Chart, values map[string]any, at string) []error {
+	var errs []error
+	if h.Schema != nil {
+		if err := checkSchema(h.Schema, values); err != nil {
+			var invalid *jsonschema.ValidationError
+			if !errors.As(err, &invalid) {
+				return []error{fmt.Errorf("chart %s: values.schema.json: %w", h.Name(), err)}
+			}
+			// The validator walks maps in any order.
+			for _, text := range slices.Sorted(slices.Values(leaves(invalid, at))) {
+				errs = append(errs, errors.New(text))
+			}
+		}
+	}
+	for _, sub := range h.Dependencies() {
+		below, ok := values[sub.Name()].(map[string]any)
+		if !ok {
+			continue
+		}
+		name := sub.Name()
+		if at != "" {
+			name = at + "." + name
+		}
+		errs = append(errs, checkSchemas(sub, below, name)...)
+	}
+	return unique(errs)
+}
+
+func checkSchema(schema []byte, values map[string]any) error {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return err
+	}
+	compiler := jsonschema.NewCompiler()
+	// A schema stands alone: nothing is fetched, from disk or from a network.
+	compiler.UseLoader(jsonschema.SchemeURLLoader{})
+	const url = "file:///values.schema.json"
+	if err := compiler.AddResource(url, document); err != nil {
+		return err
+	}
+	compiled, err := compiler.Compile(url)
+	if err != nil {
+		return err
+	}
+	return compiled.Validate(asJSON(values))
+}
+
+// leaves lists the innermost reasons, one line each, as
+// "values: dnas.shares.photos.guest: value must be one of …".
+func leaves(e *jsonschema.ValidationError, at string) []string {
+	if len(e.Causes) > 0 {
+		var texts []string
+		for _, cause := range e.Causes {
+			texts = append(texts, leaves(cause, at)...)
+		}
+		return texts
+	}
+	if extra, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
+		slices.Sort(extra.Properties)
+	}
+	where := strings.Join(e.InstanceLocation, ".")
+	if at != "" {
+		where = strings.TrimSuffix(at+"."+where, ".")
+	}
+	if where != "" {
+		where += ": "
+	}
+	return []string{"values: " + where + e.ErrorKind.LocalizedString(message.NewPrinter(language.English))}
+}
+
+func unique(errs []error) []error {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		was := seen[err.Error()]
+		seen[err.Error()] = true
+		return was
+	})
+}
+
+// asJSON turns Helm's named map type, at any depth, into what the validator
+// knows.
+func asJSON(v any) any {
+	switch v := v.(type) {
+	case chartutil.Values:
+		return asJSON(map[string]any(v))
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key, value := range v {
+			m[key] = asJSON(value)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, value := range v {
+			list[i] = asJSON(value)
+		}
+		return list
+	default:
+		return v
+	}
+}

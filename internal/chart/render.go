@@ -1,0 +1,125 @@
+package chart
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/release"
+	"sigs.k8s.io/yaml"
+)
+
+// KubeVersion is the Kubernetes version a chart is rendered for when nobody
+// says another: rendering never asks a cluster, and Helm's own default depends
+// on how the binary was built.
+const KubeVersion = "1.34.0"
+
+// RenderOptions say what to render a chart with.
+type RenderOptions struct {
+	Release     string
+	Namespace   string
+	Values      map[string]any
+	KubeVersion string // empty: KubeVersion
+	IncludeCRDs bool   // also what lies in crds/, as GitOps tools apply it
+}
+
+// Rendering is what a chart becomes with given values.
+type Rendering struct {
+	Manifest string // the objects of the release, in the order of installation
+	Hooks    []Hook
+	Notes    string
+}
+
+// Hook is an object that is applied beside the release, at an event.
+type Hook struct {
+	Source   string // the template it comes from
+	Events   []string
+	Manifest string
+}
+
+// YAML is the whole rendering as `helm template` prints it, hooks last.
+func (r *Rendering) YAML() []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, strings.TrimSpace(r.Manifest))
+	for _, h := range r.Hooks {
+		fmt.Fprintf(&b, "---\n# Source: %s\n# Hook: %s\n%s\n", h.Source, strings.Join(h.Events, ", "), strings.TrimSpace(h.Manifest))
+	}
+	return b.Bytes()
+}
+
+// Render renders the chart in this process. The result depends on nothing but
+// the chart and the options.
+func (c *Chart) Render(o RenderOptions) (*Rendering, error) {
+	if err := c.Check(o.Values); err != nil {
+		return nil, err
+	}
+	h, err := c.helm()
+	if err != nil {
+		return nil, err
+	}
+	values, err := copyValues(o.Values)
+	if err != nil {
+		return nil, err
+	}
+	version := o.KubeVersion
+	if version == "" {
+		version = KubeVersion
+	}
+	kube, err := chartutil.ParseKubeVersion(version)
+	if err != nil {
+		return nil, fmt.Errorf("Kubernetes version %q: %w", version, err)
+	}
+
+	install := action.NewInstall(&action.Configuration{Log: func(string, ...any) {}})
+	install.ReleaseName = o.Release
+	install.Namespace = o.Namespace
+	install.DryRun = true
+	install.ClientOnly = true
+	install.Replace = true // no release exists on this side
+	install.KubeVersion = kube
+	install.IncludeCRDs = o.IncludeCRDs
+	install.SkipSchemaValidation = true // Check did it
+	rel, err := install.Run(h, values)
+	if err != nil {
+		return nil, renderError(c.Name, err)
+	}
+	return rendering(rel), nil
+}
+
+func rendering(rel *release.Release) *Rendering {
+	r := &Rendering{Manifest: rel.Manifest, Notes: rel.Info.Notes}
+	for _, h := range rel.Hooks {
+		hook := Hook{Source: h.Path, Manifest: h.Manifest}
+		for _, e := range h.Events {
+			hook.Events = append(hook.Events, e.String())
+		}
+		r.Hooks = append(r.Hooks, hook)
+	}
+	return r
+}
+
+// renderError makes Helm's chain of "error calling include" readable: what a
+// template says with `fail` is meant for a person, the way to it isn't.
+func renderError(name string, err error) error {
+	return fmt.Errorf("chart %s: %s", name, failed.ReplaceAllString(err.Error(), ""))
+}
+
+// failed is the place of a `fail`, as "execution error at (FILE:1:2): ".
+var failed = regexp.MustCompile(`^execution error at \([^)]*\): `)
+
+// copyValues protects the caller's map: Helm merges into what it is given.
+// Going through YAML also makes of any Go value what a values file would hold.
+func copyValues(values map[string]any) (map[string]any, error) {
+	text, err := yaml.Marshal(values)
+	if err != nil {
+		return nil, err
+	}
+	copied := map[string]any{}
+	if err := yaml.Unmarshal(text, &copied); err != nil {
+		return nil, err
+	}
+	return copied, nil
+}
