@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/disk"
+	"github.com/tmorin/homecloud/internal/gate"
+)
+
+func newGateCommand(a *app) *cobra.Command {
+	var expected disk.Expectation
+	var status string
+	cmd := &cobra.Command{
+		Use:   "gate --disk NAME --cluster NAME [flags] -- COMMAND [ARG...]",
+		Short: "Run a daemon only while the right disk is there",
+		Long: `gate runs COMMAND while the right disk is mounted at ROOT/DISK: a file system
+of its own, with a sentinel of this cluster and disk, that is read and written
+for real every few seconds. When it isn't, COMMAND is ended (TERM, three
+seconds later KILL) and started again when the disk is back; the gate itself
+goes on. Another mounting of the same disk is another disk: COMMAND is
+restarted. A full disk stays open.
+
+The gate ends with the exit code of a COMMAND that ends by itself.`,
+		Example: `  homecloud-agent gate --disk data --cluster home --require shares/photos \
+    --status /run/gate/smbd.json -- /usr/sbin/smbd --foreground --no-process-group`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g := gate.Gate{
+				Watch:   watch(a, expected),
+				Command: args,
+				Status:  status,
+				Log:     a.log.With("gate", filepath.Base(args[0])),
+			}
+			// The gate handles TERM itself: its daemon comes first.
+			code, err := g.Run(context.WithoutCancel(cmd.Context()))
+			if err != nil {
+				return err
+			}
+			return exitError(code)
+		},
+	}
+	// COMMAND's own flags are not ours, with or without the two hyphens.
+	cmd.Flags().SetInterspersed(false)
+	expectationFlags(cmd, &expected)
+	cmd.Flags().StringArrayVar(&expected.Require, "require", nil, "`folder` on the disk that must be there; may be repeated")
+	cmd.Flags().StringVar(&status, "status", "", "`file` to keep the gate's state in, for `probe gate`")
+	return cmd
+}
+
+func expectationFlags(cmd *cobra.Command, expected *disk.Expectation) {
+	cmd.Flags().StringVar(&expected.Root, "root", config.DataRoot, "`folder` under which data disks are mounted")
+	cmd.Flags().StringVar(&expected.Disk, "disk", "", "`name` of the disk")
+	cmd.Flags().StringVar(&expected.Cluster, "cluster", "", "`name` of the cluster the disk must belong to")
+	require(cmd, "disk", "cluster")
+}
+
+func watch(a *app, expected disk.Expectation) *disk.Watch {
+	return disk.NewWatch(expected, a.log)
+}

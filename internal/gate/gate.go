@@ -1,0 +1,223 @@
+// Package gate runs a daemon only while the right disk is there: it starts it,
+// ends it when the disk goes, and starts it again when the disk is back. It
+// judges no disk itself (package disk does) and makes nothing on one.
+package gate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/tmorin/homecloud/internal/disk"
+)
+
+// closeGrace is how long a daemon gets to end when its disk is gone: it can't
+// save anything any more.
+const closeGrace = 3 * time.Second
+
+// exitTerminated is the exit code when the gate is asked to end while no
+// daemon runs.
+const exitTerminated = 128 + int(syscall.SIGTERM)
+
+// Gate is a daemon and the disk it depends on.
+type Gate struct {
+	Watch   *disk.Watch
+	Command []string // program and arguments
+	Status  string   // status file; empty: none
+	Log     *slog.Logger
+}
+
+// Run keeps the gate until the daemon ends by itself while the disk is right,
+// or the gate is asked to end (TERM or INT). The result is the exit code to
+// end with. Run takes over the process: it reaps every child there is and
+// handles its signals.
+func (g *Gate) Run(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	reaper, err := newReaper()
+	if err != nil {
+		cancel()
+		return 1, err
+	}
+	defer reaper.close()
+	status := status{path: g.Status}
+	if err := status.write(false, "the disk is being checked"); err != nil {
+		cancel()
+		return 1, err
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+
+	verdicts := make(chan disk.Verdict, 1)
+	watched := make(chan error, 1)
+	go func() { watched <- g.Watch.Run(ctx, func(v disk.Verdict) { replace(verdicts, v) }) }()
+	defer func() {
+		cancel()
+		// A probe may hang in the kernel; the watch itself never does.
+		<-watched
+	}()
+
+	r := &run{Gate: g, reaper: reaper, status: status, conclusions: make(chan disk.Verdict, 1)}
+	for {
+		select {
+		case v := <-verdicts:
+			if err := r.follow(v); err != nil {
+				return 1, err
+			}
+		case s := <-signals:
+			if done, code := r.signal(s.(syscall.Signal)); done {
+				return code, nil
+			}
+		case e := <-reaper.ended:
+			if final, code, err := r.reaped(ctx, e); final || err != nil {
+				return code, err
+			}
+		case now := <-r.conclusions:
+			if final, code, err := r.conclude(now); final || err != nil {
+				return code, err
+			}
+		case err := <-watched:
+			watched <- err
+			return 1, fmt.Errorf("the gate no longer sees the disk: %w", err)
+		}
+	}
+}
+
+// run is the state of a gate; only Run's goroutine touches it.
+type run struct {
+	*Gate
+	reaper *reaper
+	status status
+
+	verdict     disk.Verdict      // under which the daemon runs, or doesn't
+	next        disk.Verdict      // the newest, while the daemon is ending
+	child       *child            // nil while no process of the daemon is left
+	dead        *ended            // the daemon itself has ended
+	closing     bool              // the daemon was told to end because of the disk
+	ending      bool              // the gate itself was asked to end
+	conclusions chan disk.Verdict // what the disk is after the daemon ended by itself
+}
+
+// follow acts on a verdict.
+func (r *run) follow(v disk.Verdict) error {
+	switch {
+	case v.Turn <= r.verdict.Turn:
+		return nil // known already from concluding
+	case r.ending:
+		return nil
+	case r.closing || r.dead != nil:
+		r.next = v
+		return nil
+	case r.child == nil:
+		return r.start(v)
+	case v.Same(r.verdict):
+		r.verdict = v
+		r.tell(v)
+		return r.status.write(true, v.Reason)
+	}
+	reason := v.Reason
+	if v.Open {
+		reason = "the disk has been mounted anew"
+	}
+	r.Log.Warn("gate closed", "because", reason)
+	r.next, r.closing = v, true
+	r.child.end(closeGrace)
+	return r.status.write(false, reason)
+}
+
+// start starts the daemon if the verdict allows it.
+func (r *run) start(v disk.Verdict) error {
+	r.verdict, r.closing, r.dead = v, false, nil
+	r.tell(v)
+	if !v.Open {
+		return r.status.write(false, v.Reason)
+	}
+	child, err := r.reaper.start(r.Command, r.Log)
+	if err != nil {
+		return err
+	}
+	r.child = child
+	r.Log.Info("gate open", "disk", r.Watch.Path(), "generation", v.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
+	return r.status.write(true, v.Reason)
+}
+
+// tell says why nothing runs, or what is wrong with a disk that serves.
+func (r *run) tell(v disk.Verdict) {
+	switch {
+	case !v.Open:
+		r.Log.Warn("gate closed", "because", v.Reason)
+	case v.Reason != "":
+		r.Log.Warn("the disk needs attention", "because", v.Reason)
+	}
+}
+
+// signal passes a signal on. It returns true when it asks to end and there is
+// nobody to pass it to.
+func (r *run) signal(s syscall.Signal) (final bool, code int) {
+	asksToEnd := s == syscall.SIGTERM || s == syscall.SIGINT
+	switch {
+	case r.child == nil && r.dead != nil && asksToEnd:
+		return true, r.dead.code()
+	case r.child == nil:
+		return asksToEnd, exitTerminated
+	case !asksToEnd:
+		r.child.signal(s)
+	default:
+		// The daemon has as long as whoever asked gives the gate.
+		r.ending = true
+		r.child.signalGroup(syscall.SIGTERM)
+	}
+	return false, 0
+}
+
+// reaped decides what the end of a process means. Processes that daemons left
+// to the gate are only reaped.
+func (r *run) reaped(ctx context.Context, e ended) (final bool, code int, err error) {
+	if r.child != nil && e.pid == r.child.pid {
+		r.dead = &e
+		r.Log.Info("the daemon has ended", "command", r.Command[0], "exit", e.code())
+	}
+	if r.child == nil || r.dead == nil || r.child.endRest() > 0 {
+		return false, 0, nil
+	}
+	r.child = nil
+	switch {
+	case r.ending:
+		return true, r.dead.code(), r.status.write(false, "the gate was asked to end")
+	case r.closing:
+		return false, 0, r.start(r.next)
+	}
+	// It may have ended because the disk broke before the gate noticed.
+	go func() { r.conclusions <- r.Watch.Now(ctx) }()
+	return false, 0, nil
+}
+
+// conclude decides what it means that the daemon ended by itself.
+func (r *run) conclude(now disk.Verdict) (final bool, code int, err error) {
+	if now.Same(r.verdict) {
+		return true, r.dead.code(), r.status.write(false, "the daemon has ended")
+	}
+	if r.next.Turn > now.Turn {
+		now = r.next
+	}
+	return false, 0, r.start(now)
+}
+
+// replace puts a value in a channel of one, in place of one not yet read.
+func replace[T any](channel chan T, value T) {
+	for {
+		select {
+		case channel <- value:
+			return
+		default:
+		}
+		select {
+		case <-channel:
+		default:
+		}
+	}
+}
