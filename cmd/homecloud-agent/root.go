@@ -65,6 +65,7 @@ Syncthing, makes accounts and secrets, and answers probes.`,
 		newInstallCommand(a),
 		newGateCommand(a),
 		newDiskCommand(a),
+		newAccountsCommand(a),
 		newProbeCommand(a),
 		newVersionCommand(a),
 	)
