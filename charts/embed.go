@@ -1,0 +1,11 @@
+// Package charts carries homecloud's own charts inside the binary, so that
+// hcchart installs the same cloud from any folder. Downloaded archives of
+// third-party charts stay outside.
+package charts
+
+import "embed"
+
+// FS holds one folder per chart.
+//
+//go:embed */Chart.yaml */values.yaml all:*/templates
+var FS embed.FS
