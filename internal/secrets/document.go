@@ -253,6 +253,17 @@ func (d *document) set(name string, plain []byte) error {
 	return nil
 }
 
+// unset removes one value, with the comments on its line.
+func (d *document) unset(name string) {
+	d.entries = slices.DeleteFunc(d.entries, func(e *entry) bool { return e.name == name })
+	for i := 0; i < len(d.values.Content); i += 2 {
+		if d.values.Content[i].Value == name {
+			d.values.Content = slices.Delete(d.values.Content, i, i+2)
+			return
+		}
+	}
+}
+
 // rotate makes a new data key for the recipients and encrypts everything with
 // it, comments included.
 func (d *document) rotate(recipients []string) error {

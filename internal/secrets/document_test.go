@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -196,6 +197,9 @@ func FuzzValueIsReadBack(f *testing.F) {
 	useTestIdentity(f)
 	keyring := FindKeyring()
 	f.Fuzz(func(t *testing.T, name, value, comment string) {
+		if !utf8.ValidString(name) || !utf8.ValidString(comment) {
+			return // neither comes in: a file that isn't UTF-8 is refused
+		}
 		doc, err := newDocument("x.yaml", []string{keyring.Own()})
 		require.NoError(t, err)
 		if doc.set(name, []byte(value)) != nil {

@@ -1,0 +1,233 @@
+package secrets
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/syncthing"
+)
+
+// Report says what Ensure did, by name and never by value.
+type Report struct {
+	Created   bool     `json:"created"` // the file itself is new
+	Generated []string `json:"generated"`
+	Imported  []string `json:"imported"` // taken from the live cluster
+	Kept      []string `json:"kept"`
+	Surplus   []string `json:"surplus"` // kept, though the cluster doesn't need it
+}
+
+// Ensure makes the secrets that the cluster needs and the file lacks. What is
+// there stays. An identity of which half is missing is never completed: the
+// new half would make another device of the node.
+func (f *File) Ensure(cluster *config.Cluster) (Report, error) {
+	report := Report{Surplus: f.Surplus(cluster)}
+	var problems []error
+	for _, node := range cluster.DNAS.Nodes {
+		problems = append(problems, f.checkIdentity(node))
+	}
+	for _, name := range Needed(cluster) {
+		if f.Has(name) {
+			_, err := f.Get(name)
+			problems = append(problems, err)
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return report, err
+	}
+	for _, name := range Needed(cluster) {
+		if f.Has(name) {
+			report.Kept = append(report.Kept, name)
+		}
+	}
+	if len(cluster.DNAS.Nodes) > 0 {
+		if err := f.ensure(&report, config.SecretAPIKey, func() (string, error) { return rand.Text(), nil }); err != nil {
+			return report, err
+		}
+	}
+	for _, node := range cluster.DNAS.Nodes {
+		if f.Has(config.SecretCertificate(node)) {
+			continue
+		}
+		certificate, key, err := syncthing.NewIdentity()
+		if err != nil {
+			return report, err
+		}
+		pair := map[string][]byte{config.SecretCertificate(node): certificate, config.SecretKey(node): key}
+		for _, name := range []string{config.SecretCertificate(node), config.SecretKey(node)} {
+			if err := f.ensure(&report, name, func() (string, error) { return string(pair[name]), nil }); err != nil {
+				return report, err
+			}
+		}
+	}
+	for _, user := range cluster.Users {
+		if err := f.ensure(&report, config.SecretUser(user.Name), newPassword); err != nil {
+			return report, err
+		}
+	}
+	return report, nil
+}
+
+func (f *File) ensure(report *Report, name string, generate func() (string, error)) error {
+	if f.Has(name) {
+		return nil
+	}
+	value, err := generate()
+	if err != nil {
+		return err
+	}
+	report.Generated = append(report.Generated, name)
+	return f.set(name, value)
+}
+
+// checkIdentity refuses half an identity, and two halves that don't fit.
+func (f *File) checkIdentity(node string) error {
+	certificate, key := config.SecretCertificate(node), config.SecretKey(node)
+	switch {
+	case !f.Has(certificate) && !f.Has(key):
+		return nil
+	case !f.Has(certificate) || !f.Has(key):
+		there, missing := certificate, key
+		if f.Has(key) {
+			there, missing = key, certificate
+		}
+		return fmt.Errorf("%s: %s: is missing while %s is there; a new pair would make another device of %s, so %s, or give up the identity on purpose: hcchart secrets unset %s",
+			f.doc.file, missing, there, node, restore, there)
+	}
+	_, err := f.Identity(node)
+	return err
+}
+
+// Identity gives the Syncthing device that a node is. It verifies that
+// certificate and key belong together.
+func (f *File) Identity(node string) (config.DeviceID, error) {
+	certificate, err := f.Get(config.SecretCertificate(node))
+	if err != nil {
+		return "", err
+	}
+	key, err := f.Get(config.SecretKey(node))
+	if err != nil {
+		return "", err
+	}
+	id, err := deviceID([]byte(certificate), []byte(key))
+	if err != nil {
+		return "", fmt.Errorf("%s: syncthing.%s: %w; %s", f.doc.file, node, err, restore)
+	}
+	return id, nil
+}
+
+// deviceID names the device of a certificate and its key.
+func deviceID(certPEM, keyPEM []byte) (config.DeviceID, error) {
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		// The library's own words may quote what it read.
+		return "", errors.New("certificate and key are not a pair")
+	}
+	return config.NewDeviceID(pair.Certificate[0]), nil
+}
+
+// passwordAlphabet leaves out what is mistaken for something else on paper or a
+// television: i l o 0 1.
+const passwordAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+
+// newPassword makes a password that can be read out and typed: three groups of
+// six characters of 31, 89 bits.
+func newPassword() (string, error) {
+	var password strings.Builder
+	for i := range 18 {
+		if i > 0 && i%6 == 0 {
+			password.WriteByte('-')
+		}
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(passwordAlphabet))))
+		if err != nil {
+			return "", err
+		}
+		password.WriteByte(passwordAlphabet[n.Int64()])
+	}
+	return password.String(), nil
+}
+
+// maxPassword is what SMB clients take.
+const maxPassword = 127
+
+// Set writes a value that a person gives. It refuses names that the cluster
+// doesn't know, passwords that no client could send, and another identity for a
+// node that has one.
+func (f *File) Set(cluster *config.Cluster, name, value string) error {
+	if err := f.mayChange(cluster, name); err != nil {
+		return err
+	}
+	if value == "" {
+		return fmt.Errorf("%s: the value is empty; give one, or --generate", name)
+	}
+	if !strings.HasPrefix(name, "syncthing.") || name == config.SecretAPIKey {
+		switch {
+		case !utf8.ValidString(value):
+			return fmt.Errorf("%s: the value is not UTF-8 text; type it on this terminal", name)
+		case strings.ContainsFunc(value, unicode.IsControl):
+			return fmt.Errorf("%s: the value has several lines or control characters; give one line", name)
+		case utf8.RuneCountInString(value) > maxPassword:
+			return fmt.Errorf("%s: the value is longer than the %d characters that clients take; choose a shorter one", name, maxPassword)
+		}
+	}
+	return f.set(name, value)
+}
+
+// Generate replaces a password or the API key by a new one.
+func (f *File) Generate(cluster *config.Cluster, name string) error {
+	if err := f.mayChange(cluster, name); err != nil {
+		return err
+	}
+	if name == config.SecretAPIKey {
+		return f.set(name, rand.Text())
+	}
+	if !strings.HasPrefix(name, "users.") {
+		return fmt.Errorf("%s: certificate and key are made together; hcchart secrets init makes both", name)
+	}
+	password, err := newPassword()
+	if err != nil {
+		return err
+	}
+	return f.set(name, password)
+}
+
+// Unset removes entries: surplus ones, or an identity that is given up.
+func (f *File) Unset(names []string) error {
+	var problems []error
+	for _, name := range names {
+		if f.doc.find(name) == nil {
+			message := fmt.Sprintf("%s: %s: is not in the file", f.doc.file, name)
+			if near := nearest(name, f.Names()); near != "" {
+				message += "; did you mean " + near + "?"
+			}
+			problems = append(problems, errors.New(message))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	for _, name := range names {
+		f.doc.unset(name)
+		f.changed = true
+	}
+	return nil
+}
+
+func (f *File) mayChange(cluster *config.Cluster, name string) error {
+	if err := checkName(cluster, name); err != nil {
+		return err
+	}
+	for _, node := range cluster.DNAS.Nodes {
+		if (name == config.SecretCertificate(node) || name == config.SecretKey(node)) && f.Has(name) {
+			return fmt.Errorf("%s: %s has an identity, and another one would make another device of it, unknown to its peers; to do that on purpose: hcchart secrets unset %s %s",
+				name, node, config.SecretCertificate(node), config.SecretKey(node))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package secrets
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tmorin/homecloud/internal/config"
+)
+
+// Needed lists the secrets that the cluster's charts need, in the order in
+// which they are written. A name appears here when what uses it is built.
+func Needed(cluster *config.Cluster) []string {
+	names := []string{}
+	if len(cluster.DNAS.Nodes) > 0 {
+		names = append(names, config.SecretAPIKey)
+	}
+	for _, node := range cluster.DNAS.Nodes {
+		names = append(names, config.SecretCertificate(node), config.SecretKey(node))
+	}
+	for _, user := range cluster.Users {
+		names = append(names, config.SecretUser(user.Name))
+	}
+	return names
+}
+
+// Surplus lists what the file holds and the cluster does not need (any more).
+// It is kept: a user or a node may come back.
+func (f *File) Surplus(cluster *config.Cluster) []string {
+	needed := Needed(cluster)
+	return slices.DeleteFunc(f.Names(), func(name string) bool {
+		return slices.Contains(needed, name) || f.doc.meta.inClear(name)
+	})
+}
+
+// checkName refuses a name that the cluster doesn't need, with the nearest
+// that it does.
+func checkName(cluster *config.Cluster, name string) error {
+	needed := Needed(cluster)
+	if slices.Contains(needed, name) {
+		return nil
+	}
+	message := fmt.Sprintf("%s: no such secret in this cluster", name)
+	if near := nearest(name, needed); near != "" {
+		return fmt.Errorf("%s; did you mean %s?", message, near)
+	}
+	if user, isUser := strings.CutPrefix(name, "users."); isUser {
+		return fmt.Errorf("%s; add the user %s to the cluster file first", message, user)
+	}
+	return fmt.Errorf("%s; hcchart secrets list shows their names", message)
+}
+
+// nearest finds what was probably meant: a name with at most two letters
+// changed, added or left out, or the user whose name was written alone.
+func nearest(name string, among []string) string {
+	if alone := config.SecretUser(name); slices.Contains(among, alone) {
+		return alone
+	}
+	if len(among) == 0 {
+		return ""
+	}
+	best := slices.MinFunc(among, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	if distance(name, best) > 2 {
+		return ""
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
