@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/disk"
@@ -13,7 +16,7 @@ import (
 
 func newGateCommand(a *app) *cobra.Command {
 	var expected disk.Expectation
-	var status string
+	var status, umask string
 	cmd := &cobra.Command{
 		Use:   "gate --disk NAME --cluster NAME [flags] -- COMMAND [ARG...]",
 		Short: "Run a daemon only while the right disk is there",
@@ -29,6 +32,13 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
     --status /run/gate/smbd.json -- /usr/sbin/smbd --foreground --no-process-group`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if umask != "" {
+				mask, err := strconv.ParseUint(umask, 8, 9)
+				if err != nil {
+					return usageError{fmt.Errorf("--umask %q: write an octal number, as in 007", umask)}
+				}
+				unix.Umask(int(mask))
+			}
 			g := gate.Gate{
 				Watch:   watch(a, expected),
 				Command: args,
@@ -47,6 +57,7 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 	cmd.Flags().SetInterspersed(false)
 	expectationFlags(cmd, &expected)
 	cmd.Flags().StringArrayVar(&expected.Require, "require", nil, "`folder` on the disk that must be there; may be repeated")
+	cmd.Flags().StringVar(&umask, "umask", "", "octal `mask` of what COMMAND makes, for one that sets none itself")
 	cmd.Flags().StringVar(&status, "status", "", "`file` to keep the gate's state in, for `probe gate`")
 	return cmd
 }

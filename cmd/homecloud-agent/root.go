@@ -67,6 +67,7 @@ Syncthing, makes accounts and secrets, and answers probes.`,
 		newDiskCommand(a),
 		newAccountsCommand(a),
 		newProbeCommand(a),
+		newStateCommand(a),
 		newVersionCommand(a),
 	)
 	return root
