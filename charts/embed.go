@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds one folder per chart.
 //
-//go:embed */Chart.yaml */values.yaml all:*/templates
+//go:embed */.helmignore */Chart.yaml */values.yaml */values.schema.json all:*/templates
 var FS embed.FS
