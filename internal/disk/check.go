@@ -309,3 +309,17 @@ func readAligned(fd int) ([]byte, error) {
 		return buffer[:n], nil
 	}
 }
+
+// Within calls do with a path to the top of the disk that a check has found.
+// The path keeps leading to that very mount, whatever happens at its place.
+func (e Expectation) Within(found Identity, do func(top string) error) error {
+	mount, err := openMount(e.Path())
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	if mount.id != found.Mount || mount.device != found.Device {
+		return fmt.Errorf("%s has been mounted anew", mount.point)
+	}
+	return do(fmt.Sprintf("/proc/self/fd/%d", mount.fd()))
+}

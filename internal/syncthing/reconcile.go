@@ -1,0 +1,342 @@
+package syncthing
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/disk"
+)
+
+// pass is one comparison of what is wanted with what Syncthing has.
+type pass struct {
+	*Reconciler
+	settings Settings
+	peers    Peers
+	verdict  disk.Verdict
+	client   *Client
+	has      running
+	state    state
+	problems map[string]error // by share
+	waiting  bool             // something will be different without anybody's doing
+}
+
+// run puts what differs, the cutting off of devices first. What is wrong with
+// one share doesn't keep the others.
+func (p *pass) run(ctx context.Context) error {
+	self, err := p.client.Self(ctx)
+	if err != nil {
+		return err
+	}
+	if own := p.peers.IDs[p.Node]; self != own {
+		return fmt.Errorf("syncthing is the device %s, but %s is %q in the Secret: nothing is changed", self, p.Node, own)
+	}
+	if p.has, err = p.client.config(ctx); err != nil {
+		return err
+	}
+	if p.state, err = loadState(p.Home); err != nil {
+		return err
+	}
+	p.keepUnknown()
+	if err := p.devices(ctx, self); err != nil {
+		return err
+	}
+	wanted := p.settings.optionsObject(p.Node)
+	if _, changed := merged(p.has.Options, wanted); changed {
+		p.Log.Info("options set")
+		if err := p.client.patchOptions(ctx, wanted); err != nil {
+			return err
+		}
+	}
+	if err := p.removeFolders(ctx); err != nil {
+		return err
+	}
+	if p.verdict.Open {
+		for _, share := range sortedKeys(p.settings.Folders) {
+			if err := p.share(ctx, share); err != nil {
+				p.problems[share] = err
+			}
+		}
+	}
+	restarted, err := p.client.restartIfRequired(ctx)
+	if restarted {
+		p.Log.Info("Syncthing restarts to take its options")
+	}
+	return err
+}
+
+// keepUnknown takes the device ID of a node from Syncthing when the Secret
+// doesn't tell it: a Secret that lacks a node cuts nobody off.
+func (p *pass) keepUnknown() {
+	for node := range p.settings.Nodes {
+		if _, known := p.peers.IDs[node]; known {
+			continue
+		}
+		if device, found := byField(p.has.Devices, "name", node); found {
+			if id, err := config.ParseDeviceID(text(device, "deviceID")); err == nil {
+				p.peers.IDs[node] = id
+			}
+		}
+	}
+}
+
+func (p *pass) devices(ctx context.Context, self config.DeviceID) error {
+	wanted := p.settings.devices(p.peers)
+	for _, device := range p.has.Devices {
+		id := text(device, "deviceID")
+		if _, keep := wanted[config.DeviceID(id)]; keep || id == string(self) {
+			continue
+		}
+		p.Log.Info("device cut off", "device", text(device, "name"), "id", id)
+		if err := p.client.deleteDevice(ctx, id); err != nil {
+			return err
+		}
+		p.waiting = true // it went from the folders, too: look at them again
+	}
+	for _, id := range sortedKeys(wanted) {
+		current, known := byField(p.has.Devices, "deviceID", string(id))
+		if !known {
+			current = p.has.Defaults.Device
+		}
+		device, changed := merged(current, wanted[id])
+		if known && !changed {
+			continue
+		}
+		p.Log.Info("device set", "device", text(device, "name"), "id", id)
+		if err := p.client.putDevice(ctx, device); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFolders makes Syncthing forget what is no share any more. The data
+// stays, and so does the memory of it while the folder does.
+func (p *pass) removeFolders(ctx context.Context) error {
+	kept := map[string]bool{}
+	for _, folder := range p.settings.Folders {
+		kept[folder.ID] = true
+	}
+	for _, folder := range p.has.Folders {
+		id := text(folder, "id")
+		if kept[id] {
+			continue
+		}
+		p.Log.Info("folder removed from Syncthing; what it holds stays", "folder", id)
+		if err := p.client.deleteFolder(ctx, id); err != nil {
+			return err
+		}
+	}
+	for _, share := range sortedKeys(p.state.Shares) {
+		if _, wanted := p.settings.Folders[share]; !wanted {
+			delete(p.state.Shares, share)
+			if err := p.state.save(p.Home); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// share brings one share in order. Three cases:
+//
+//   - Syncthing's database describes this share on this generation of the
+//     disk: what has vanished since is refused, never made again, because an
+//     empty folder would be announced as "everything deleted".
+//   - Syncthing knows nothing of the share: it is made. Nothing can be
+//     announced as deleted that was never indexed.
+//   - Syncthing's database describes another disk (or we don't know which):
+//     it is dropped, and the share begins with a new index.
+//
+// A share that begins with data in it receives first, if there is another
+// node to receive from: the same files meet without a conflict, and what was
+// deleted or changed elsewhere meanwhile wins.
+func (p *pass) share(ctx context.Context, share string) error {
+	id := p.settings.Folders[share].ID
+	generation := p.verdict.Found.Sentinel.Generation
+	current, configured := byField(p.has.Folders, "id", id)
+	memory := p.state.Shares[share]
+
+	if memory.Generation == generation && configured {
+		err := p.within(func(top string) error { return checkShare(top, share, generation) })
+		if err != nil {
+			return err
+		}
+		return p.settle(ctx, share, current, memory)
+	}
+
+	if configured {
+		p.Log.Warn("the disk isn't the one that Syncthing knew: the share begins with a new index",
+			"share", share, "generation", generation, "before", memory.Generation)
+		if err := p.client.deleteFolder(ctx, id); err != nil {
+			return err
+		}
+	}
+	receiving := false
+	err := p.within(func(top string) error {
+		if memory.Generation == generation {
+			// Only Syncthing's own configuration was lost.
+			if err := checkShare(top, share, generation); err != nil {
+				return err
+			}
+		}
+		holds, err := holdsData(top, share)
+		if err != nil {
+			return err
+		}
+		receiving = (holds || configured || memory.Generation != "") && p.hasPeers()
+		return makeShare(top, share, generation)
+	})
+	if err != nil {
+		return err
+	}
+	memory = shareState{Generation: generation, Receiving: receiving}
+	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
+		return err
+	}
+	p.state.Shares[share] = memory
+	return p.state.save(p.Home)
+}
+
+// hasPeers says whether another node could have the share. On a single board
+// there is nobody to wait for; devices outside of the cluster may hold a part
+// only, and an index that is new announces no deletion anyway.
+func (p *pass) hasPeers() bool { return len(p.peers.IDs) > 1 }
+
+// settle keeps a share that is known, and lets it send again when it has
+// received what the others have.
+func (p *pass) settle(ctx context.Context, share string, current object, memory shareState) error {
+	id := p.settings.Folders[share].ID
+	if memory.Receiving {
+		complete := true
+		if p.hasPeers() {
+			var err error
+			if complete, err = p.received(ctx, id); err != nil {
+				return err
+			}
+		}
+		if complete {
+			p.Log.Info("the share has what the other nodes have and sends again", "share", share)
+			memory.Receiving = false
+		} else {
+			p.waiting = true
+		}
+	}
+	if err := p.put(ctx, share, current, memory); err != nil {
+		return err
+	}
+	if p.state.Shares[share] != memory {
+		p.state.Shares[share] = memory
+		if err := p.state.save(p.Home); err != nil {
+			return err
+		}
+	}
+	status, err := p.client.Folder(ctx, id)
+	if err == nil && status.State == "error" {
+		err = fmt.Errorf("Syncthing stopped it: %s", status.Error)
+	}
+	return err
+}
+
+// put writes a share's list of what isn't sent, and the folder where it
+// differs.
+func (p *pass) put(ctx context.Context, share string, current object, memory shareState) error {
+	listed := false
+	err := p.within(func(top string) (err error) {
+		listed, err = writeIgnores(top, share)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	folder, changed := merged(current, p.settings.folder(share, p.peers, memory.Generation, memory.Receiving, current))
+	if changed {
+		p.Log.Info("folder set", "share", share, "folder", text(folder, "id"), "type", text(folder, "type"))
+		return p.client.putFolder(ctx, folder)
+	}
+	if listed {
+		return p.client.scan(ctx, text(folder, "id"))
+	}
+	return nil
+}
+
+func (p *pass) within(do func(top string) error) error {
+	return p.disk.Within(p.verdict.Found.Identity, do)
+}
+
+// received says whether a share that receives is done.
+func (p *pass) received(ctx context.Context, id string) (bool, error) {
+	local, err := p.client.Folder(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	connected, err := p.client.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	var sources []source
+	for node, device := range p.peers.IDs {
+		if node == p.Node || !connected[device] {
+			continue
+		}
+		completion, err := p.client.completion(ctx, id, device)
+		if err != nil {
+			return false, err
+		}
+		sources = append(sources, source{node, completion})
+	}
+	complete := isComplete(local, sources, func(node string) time.Duration {
+		key := id + " " + node
+		if p.silent[key].IsZero() {
+			p.silent[key] = now
+		}
+		return now.Sub(p.silent[key])
+	})
+	if !complete {
+		delete(p.complete, id)
+		return false, nil
+	}
+	// An index comes in portions, and between two of them all may seem done:
+	// only the second look in a row counts.
+	if !p.complete[id] {
+		p.complete[id] = true
+		return false, nil
+	}
+	return true, nil
+}
+
+// source is a connected node and what it has of a share.
+type source struct {
+	node string
+	Completion
+}
+
+// emptyAfter is how long a node that has a share but told of no file is asked
+// before it is believed to have none.
+const emptyAfter = 30 * time.Second
+
+// isComplete decides whether a receiving share has everything: it is idle,
+// lacks nothing and failed at nothing, and a connected node that has the
+// share complete has told what is in it.
+func isComplete(local FolderStatus, sources []source, silentFor func(node string) time.Duration) bool {
+	if local.State != "idle" || local.NeedBytes > 0 || local.NeedTotalItems > 0 || local.Errors > 0 {
+		return false
+	}
+	return slices.ContainsFunc(sources, func(s source) bool {
+		if s.RemoteState != "valid" || s.Completion.Completion < 100 || s.NeedItems > 0 || s.NeedDeletes > 0 {
+			return false
+		}
+		return s.Sequence > 0 || silentFor(s.node) >= emptyAfter
+	})
+}
+
+// Ready says whether the Syncthing behind a socket answers. It needs no disk.
+func Ready(ctx context.Context, socket, apiKey string) error {
+	client := NewClient(socket, apiKey)
+	defer client.Close()
+	return client.do(ctx, http.MethodGet, "/rest/system/ping", nil, nil)
+}

@@ -1,0 +1,170 @@
+package syncthing
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tmorin/homecloud/internal/disk"
+	"github.com/tmorin/homecloud/internal/mounted"
+)
+
+// Reconciler keeps a running Syncthing as the settings say, for as long as it
+// runs. It follows the mounted files, the disk and Syncthing itself.
+type Reconciler struct {
+	Config string // file: Settings
+	Node   string // this node
+	Peers  string // folder: a mounted Secret, see Peers
+	Socket string // of Syncthing's REST interface
+	Home   string // of Syncthing; our own memory lies there, too
+	Log    *slog.Logger
+
+	// Look is the time between two looks at the mounted files, 2 s by default.
+	Look time.Duration
+	// Steady is the time between two looks at a Syncthing that was as wanted,
+	// 30 s by default. Otherwise it is looked at every time.
+	Steady time.Duration
+
+	disk     disk.Expectation
+	complete map[string]bool      // receiving folders that seemed complete once
+	silent   map[string]time.Time // since when a node told of no file, by folder and node
+	told     map[string]string    // problems as said last
+}
+
+// Run reconciles until ctx ends.
+func (r *Reconciler) Run(ctx context.Context) error {
+	if r.Look == 0 {
+		r.Look = 2 * time.Second
+	}
+	if r.Steady == 0 {
+		r.Steady = 30 * time.Second
+	}
+	r.complete, r.silent, r.told = map[string]bool{}, map[string]time.Time{}, map[string]string{}
+	settings, err := LoadSettings(r.Config, r.Node)
+	if err != nil {
+		return err
+	}
+	r.disk = disk.Expectation{Root: settings.DataRoot, Disk: settings.Disk, Cluster: settings.Cluster}
+
+	ctx, cancel := context.WithCancel(ctx)
+	verdicts := make(chan disk.Verdict, 16)
+	watched := make(chan error, 1)
+	go func() {
+		watched <- disk.NewWatch(r.disk, r.Log).Run(ctx, func(v disk.Verdict) {
+			select {
+			case verdicts <- v:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		<-watched
+	}()
+
+	ticker := time.NewTicker(r.Look)
+	defer ticker.Stop()
+	var verdict disk.Verdict
+	var seen string
+	var last time.Time
+	settled := false
+	for {
+		changed := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-watched:
+			watched <- err
+			return fmt.Errorf("syncthing: the disk is no longer seen: %w", err)
+		case verdict = <-verdicts:
+			changed = true
+			r.tell("disk", verdict.Reason)
+		case <-ticker.C:
+		}
+		if now := r.fingerprint(); now != seen {
+			seen, changed = now, true
+		}
+		if changed || !settled || time.Since(last) >= r.Steady {
+			last = time.Now()
+			settled = r.once(ctx, verdict)
+		}
+	}
+}
+
+// once makes one pass and says whether everything is as wanted.
+func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
+	problem := func(err error) bool {
+		if ctx.Err() == nil {
+			r.tell("all", err.Error())
+		}
+		return false
+	}
+	settings, err := LoadSettings(r.Config, r.Node)
+	if err != nil {
+		return problem(err)
+	}
+	if moved := (disk.Expectation{Root: settings.DataRoot, Disk: settings.Disk, Cluster: settings.Cluster}); moved.Path() != r.disk.Path() || moved.Cluster != r.disk.Cluster {
+		return problem(fmt.Errorf("syncthing: the settings name another disk (%s of %s); the pod must start anew for that", moved.Path(), moved.Cluster))
+	}
+	peers, err := LoadPeers(r.Peers, settings.Nodes)
+	if err != nil {
+		return problem(err)
+	}
+	if !verdict.Open {
+		// Its gate doesn't let Syncthing run either.
+		return true
+	}
+	client := NewClient(r.Socket, peers.APIKey)
+	defer client.Close()
+	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}}
+	if err := p.run(ctx); err != nil {
+		return problem(err)
+	}
+	r.tell("all", "")
+	for _, node := range slices.Sorted(maps.Keys(settings.Nodes)) {
+		if _, known := peers.IDs[node]; !known {
+			r.tell("node "+node, "has no device ID in the Secret")
+		} else {
+			r.tell("node "+node, "")
+		}
+	}
+	for share := range settings.Folders {
+		if err := p.problems[share]; err != nil {
+			r.tell("share "+share, err.Error())
+		} else {
+			r.tell("share "+share, "")
+		}
+	}
+	return len(p.problems) == 0 && !p.waiting
+}
+
+// tell says what is wrong with something once, and once that it is right.
+func (r *Reconciler) tell(about, problem string) {
+	before := r.told[about]
+	r.told[about] = problem
+	switch {
+	case problem == before:
+	case problem == "":
+		r.Log.Info("in order again", "about", about)
+	default:
+		r.Log.Warn("not as wanted", "about", about, "because", problem)
+	}
+}
+
+// fingerprint changes with the mounted files.
+func (r *Reconciler) fingerprint() string {
+	hash := sha256.New()
+	content, err := os.ReadFile(r.Config)
+	fmt.Fprintf(hash, "%q %v", content, err)
+	files, err := mounted.Read(r.Peers)
+	for _, name := range sortedKeys(files) {
+		fmt.Fprintf(hash, "%q %q", name, files[name])
+	}
+	fmt.Fprintf(hash, "%v", err)
+	return string(hash.Sum(nil))
+}

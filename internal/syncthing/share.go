@@ -1,0 +1,93 @@
+package syncthing
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/mounted"
+)
+
+// markerFolder is Syncthing's own name, so that Syncthing and the other doors
+// hide it.
+const markerFolder = ".stfolder"
+
+// markerName is what Syncthing must find in a share before it believes what
+// is there, and what isn't. It names the disk's generation: on another disk
+// Syncthing stops by itself, before anybody had time to tell it, and it never
+// makes a marker of this name (it only makes its default one).
+func markerName(generation string) string { return markerFolder + "/" + generation }
+
+// ignoreFile tells Syncthing what not to send; it is never sent itself.
+const ignoreFile = ".stignore"
+
+// ignored is what belongs to one node or one program. (?d): may go with the
+// folder it lies in.
+const ignored = `// Written by homecloud.
+(?d).Radicale.cache
+(?d).Radicale.lock
+(?d).Radicale.tmp-*
+(?d).recycle
+(?d).davmerge.tmp
+(?d)~$*
+(?d).~lock.*#
+(?d).DS_Store
+(?d)._*
+`
+
+// makeShare makes the folder of a share, if need be, and its marker. top is
+// the top folder of the disk.
+func makeShare(top, share, generation string) error {
+	path := filepath.Join(top, config.SharesDirectory, share)
+	for _, folder := range []string{path, filepath.Join(path, markerFolder)} {
+		if err := os.Mkdir(folder, 0o770); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	marker, err := os.OpenFile(filepath.Join(path, markerName(generation)), os.O_WRONLY|os.O_CREATE, 0o660)
+	if err != nil {
+		return err
+	}
+	const text = "Syncthing doesn't believe an empty folder without this file. Do not delete it.\n"
+	_, err = marker.WriteString(text)
+	return errors.Join(err, marker.Sync(), marker.Close())
+}
+
+// checkShare returns why a share that has been on this disk is no longer.
+func checkShare(top, share, generation string) error {
+	path := filepath.Join(top, config.SharesDirectory, share)
+	for _, needed := range []string{path, filepath.Join(path, markerName(generation))} {
+		if _, err := os.Lstat(needed); err != nil {
+			if !errors.Is(err, os.ErrNotExist) {
+				return errors.New(strings.Replace(err.Error(), top, "", 1))
+			}
+			return fmt.Errorf("%s has vanished from the disk; nothing is sent or made anew: bring it back from a snapshot, or adopt the disk as a new one (remove its %s, then `disk adopt`) to fetch everything from the other nodes",
+				strings.TrimPrefix(needed, top+"/"), config.SentinelFile)
+		}
+	}
+	return nil
+}
+
+// holdsData says whether a share's folder holds anything but our own files.
+func holdsData(top, share string) (bool, error) {
+	entries, err := os.ReadDir(filepath.Join(top, config.SharesDirectory, share))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	for _, entry := range entries {
+		switch entry.Name() {
+		case markerFolder, ignoreFile, ".stversions":
+		default:
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// writeIgnores reports whether the share's list of what isn't sent changed.
+func writeIgnores(top, share string) (bool, error) {
+	return mounted.Replace(filepath.Join(top, config.SharesDirectory, share, ignoreFile), []byte(ignored), 0o660)
+}
