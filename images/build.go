@@ -146,6 +146,10 @@ func (b *builder) image(ctx context.Context, image Image) (record, error) {
 // what Debian had that day: the same tag never means two contents.
 func (b *builder) bake(ctx context.Context, image Image, hash, containerfile, buildContext string, arguments map[string]string) (record, error) {
 	work := localRepository + image.Name + ":being-made"
+	// A killed build may have left containers, which hold on to their images.
+	if err := b.cache.buildah(ctx, image.Name, "rm", "--all"); err != nil {
+		return record{}, err
+	}
 	if err := b.cache.buildah(ctx, image.Name, append(bakeArguments(arguments),
 		"--file", containerfile, "--tag", work, buildContext)...); err != nil {
 		return record{}, err
@@ -164,9 +168,17 @@ func (b *builder) bake(ctx context.Context, image Image, hash, containerfile, bu
 	if err := os.RemoveAll(partial); err != nil { // buildah refuses to write over an archive
 		return record{}, err
 	}
+	// An archive carries every name that the image has, so it gets its real one.
 	reference := localRepository + image.Name + ":" + made.Tag
-	if err := b.cache.buildah(ctx, image.Name, "push", work, "docker-archive:"+partial+":"+reference); err != nil {
-		return record{}, err
+	for _, step := range [][]string{
+		{"tag", work, reference},
+		{"rmi", work},
+		{"push", reference, "docker-archive:" + partial},
+		{"rmi", "--force", reference},
+	} {
+		if err := b.cache.buildah(ctx, image.Name, step...); err != nil {
+			return record{}, err
+		}
 	}
 	info, err := os.Stat(partial)
 	if err != nil {
@@ -174,9 +186,6 @@ func (b *builder) bake(ctx context.Context, image Image, hash, containerfile, bu
 	}
 	made.Size = info.Size()
 	if err := os.Rename(partial, archive); err != nil {
-		return record{}, err
-	}
-	if err := b.cache.buildah(ctx, image.Name, "rmi", "--force", work); err != nil {
 		return record{}, err
 	}
 	return made, b.cache.keep(made)

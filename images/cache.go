@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,21 @@ func openCache() (*cache, error) {
 	if err := unix.Flock(int(c.lock.Fd()), unix.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("waiting for another build: %w", err)
 	}
-	return c, nil
+	return c, c.sweep()
+}
+
+// sweep removes what a killed build left.
+func (c *cache) sweep() error {
+	left, err := filepath.Glob(c.path("tmp", "base-*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cache) close() error { return c.lock.Close() }
@@ -81,7 +96,12 @@ func (c *cache) record(name, inputs string) (record, bool) {
 		return record{}, false
 	}
 	info, err := os.Stat(c.archive(r))
-	return r, err == nil && info.Size() == r.Size
+	if err != nil || info.Size() != r.Size {
+		return record{}, false
+	}
+	// What is used is what prune keeps.
+	now := time.Now()
+	return r, os.Chtimes(c.recordPath(name, inputs), now, now) == nil
 }
 
 func (c *cache) recordPath(name, inputs string) string {

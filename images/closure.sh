@@ -55,7 +55,7 @@ fi
 tar -C / --no-recursion -cf - -T "$work/files" 2>/dev/null | tar -C "$dest" -xf -
 
 # dpkg may have recorded a file below /lib although it lies in /usr/lib.
-{ cat "$work/files"; sed -n 's|^/usr/\(s\?bin\|lib\|lib64\)/|/\1/|p' "$work/files"; } |
+{ cat "$work/files"; sed -nE 's#^/usr/(s?bin|lib|lib64)/#/\1/#p' "$work/files"; } |
 	xargs dpkg-query -S 2>/dev/null | sed -n 's/^\([^ ]*\): .*/\1/p' | tr -d ',' | sort -u >"$work/packages"
 while read -r package; do
 	name=${package%%:*}
