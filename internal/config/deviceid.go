@@ -31,12 +31,13 @@ func NewDeviceID(certDER []byte) DeviceID {
 }
 
 // ParseDeviceID reads an ID as people write it (lower case and missing dashes
-// are forgiven) and verifies its check characters.
+// are forgiven) and verifies its check characters. Its errors say what the
+// text does: "has …", "holds …".
 func ParseDeviceID(text string) (DeviceID, error) {
 	plain := strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(text))
 	for _, r := range plain {
 		if !strings.ContainsRune(deviceAlphabet, r) {
-			return "", fmt.Errorf("%q does not occur in device IDs (letters and the digits 2 to 7)", r)
+			return "", fmt.Errorf("holds %q, which no device ID does (letters and the digits 2 to 7)", r)
 		}
 	}
 	if len(plain) != 4*(deviceGroup+1) {
