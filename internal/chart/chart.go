@@ -315,3 +315,6 @@ func satisfies(version, constraint string) bool {
 	v, err := semver.NewVersion(version)
 	return err == nil && wanted.Check(v)
 }
+
+// IsLibrary says whether the chart only serves others and installs nothing.
+func (c *Chart) IsLibrary() bool { return c.meta.Type == "library" }

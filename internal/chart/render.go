@@ -53,6 +53,11 @@ func (r *Rendering) YAML() []byte {
 // Render renders the chart in this process. The result depends on nothing but
 // the chart and the options.
 func (c *Chart) Render(o RenderOptions) (*Rendering, error) {
+	return c.render(o, nil, false)
+}
+
+// render also takes what a cluster offers beside Kubernetes' own API groups.
+func (c *Chart) render(o RenderOptions, offered chartutil.VersionSet, isUpgrade bool) (*Rendering, error) {
 	if err := c.Check(o.Values); err != nil {
 		return nil, err
 	}
@@ -80,6 +85,8 @@ func (c *Chart) Render(o RenderOptions) (*Rendering, error) {
 	install.ClientOnly = true
 	install.Replace = true // no release exists on this side
 	install.KubeVersion = kube
+	install.APIVersions = offered
+	install.IsUpgrade = isUpgrade
 	install.IncludeCRDs = o.IncludeCRDs
 	install.SkipSchemaValidation = true // Check did it
 	rel, err := install.Run(h, values)
@@ -101,11 +108,14 @@ func rendering(rel *release.Release) *Rendering {
 	return r
 }
 
-// renderError makes Helm's chain of "error calling include" readable: what a
-// template says with `fail` is meant for a person, the way to it isn't.
+// renderError names the chart.
 func renderError(name string, err error) error {
-	return fmt.Errorf("chart %s: %s", name, failed.ReplaceAllString(err.Error(), ""))
+	return fmt.Errorf("chart %s: %s", name, said(err))
 }
+
+// said makes Helm's words readable: what a template says with `fail` is meant
+// for a person, the way to it isn't.
+func said(err error) string { return failed.ReplaceAllString(err.Error(), "") }
 
 // failed is the place of a `fail`, as "execution error at (FILE:1:2): ".
 var failed = regexp.MustCompile(`^execution error at \([^)]*\): `)
