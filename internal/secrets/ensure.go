@@ -160,7 +160,7 @@ const maxPassword = 127
 // doesn't know, passwords that no client could send, and another identity for a
 // node that has one.
 func (f *File) Set(cluster *config.Cluster, name, value string) error {
-	if err := f.mayChange(cluster, name); err != nil {
+	if err := f.MayChange(cluster, name); err != nil {
 		return err
 	}
 	if value == "" {
@@ -181,7 +181,7 @@ func (f *File) Set(cluster *config.Cluster, name, value string) error {
 
 // Generate replaces a password or the API key by a new one.
 func (f *File) Generate(cluster *config.Cluster, name string) error {
-	if err := f.mayChange(cluster, name); err != nil {
+	if err := f.MayChange(cluster, name); err != nil {
 		return err
 	}
 	if name == config.SecretAPIKey {
@@ -219,7 +219,8 @@ func (f *File) Unset(names []string) error {
 	return nil
 }
 
-func (f *File) mayChange(cluster *config.Cluster, name string) error {
+// MayChange tells whether Set and Generate would take the name.
+func (f *File) MayChange(cluster *config.Cluster, name string) error {
 	if err := checkName(cluster, name); err != nil {
 		return err
 	}
