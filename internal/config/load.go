@@ -57,7 +57,7 @@ func read(path string, stdin io.Reader) ([]byte, error) {
 // internal type: versioned types, defaults, validation. It is a pure function.
 // An invalid file is an *InvalidError that holds every error.
 func Parse(name string, cluster, lock []byte) (*Cluster, error) {
-	c := &check{file: newDocument(name), lock: newDocument(LockPath(name)), factPath: map[string]string{}}
+	c := &check{file: newDocument(name, "hcchart init"), lock: newDocument(LockPath(name), "hostprep check"), factPath: map[string]string{}}
 	var file v1alpha1.Cluster
 	parsed := c.file.parse(cluster)
 	if parsed {

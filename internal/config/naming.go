@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // naming is the rule for one kind of name.
@@ -100,6 +101,9 @@ var notInLabels = regexp.MustCompile(`[^a-z0-9]+`)
 
 // nameProposal makes a valid name of what was meant.
 func nameProposal(name string, rule naming) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "" // people spell their letters in their own way
+	}
 	proposal := strings.Trim(notInLabels.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	if proposal == "" || len(proposal) > rule.longest || !rule.syntax.MatchString(proposal) || rule.reserved[proposal] != "" {
 		return ""

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,6 +21,7 @@ const sizeLimit = 1 << 20
 // with them.
 type document struct {
 	file     string
+	writer   string // the command that writes such a file
 	root     *yaml.Node
 	values   map[string]*yaml.Node // by path, of what the file wrote
 	keys     map[string]*yaml.Node
@@ -29,12 +31,13 @@ type document struct {
 	broken map[string]bool
 }
 
-func newDocument(file string) *document {
+func newDocument(file, writer string) *document {
 	if file == "-" {
 		file = "<stdin>"
 	}
 	return &document{
 		file:   file,
+		writer: writer,
 		values: map[string]*yaml.Node{},
 		keys:   map[string]*yaml.Node{},
 		broken: map[string]bool{},
@@ -62,7 +65,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	var root yaml.Node
 	switch err := decoder.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		d.at(1, 1, "the file is empty", "hcchart init writes one")
+		d.at(1, 1, "the file is empty", d.writer+" writes one")
 		return false
 	case err != nil:
 		d.syntax(content, err)
@@ -80,7 +83,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	d.root = root.Content[0]
 	switch {
 	case d.root.Kind == yaml.ScalarNode && d.root.ShortTag() == "!!null":
-		d.at(1, 1, "the file is empty", "hcchart init writes one")
+		d.at(1, 1, "the file is empty", d.writer+" writes one")
 		return false
 	case d.root.Kind != yaml.MappingNode:
 		d.at(d.root.Line, d.root.Column, "the file holds "+kindOf(d.root)+" instead of fields", "begin with apiVersion: …")
@@ -134,9 +137,9 @@ func (d *document) syntax(content []byte, err error) {
 		d.at(1, 1, err.Error(), "")
 		return
 	}
-	line, _ := strconv.Atoi(match[1])
-	line = max(line, 1)
 	lines := strings.Split(string(content), "\n")
+	line, _ := strconv.Atoi(match[1])
+	line = max(line, 1, firstBroken(lines, match[2]))
 	// The parser notices a tab late; the line before is where it may stand.
 	for _, candidate := range []int{line, line - 1, line + 1} {
 		if candidate < 1 || candidate > len(lines) {
@@ -164,6 +167,21 @@ func (d *document) syntax(content []byte, err error) {
 		}
 	}
 	d.at(line, 1, "not YAML: "+match[2], remedy)
+}
+
+// firstBroken is the number of lines after which the parser gives up with this
+// message. The parser itself often names the line where a list or a mapping
+// began, far above.
+func firstBroken(lines []string, message string) int {
+	return 1 + sort.Search(len(lines)-1, func(n int) bool {
+		decoder := yaml.NewDecoder(strings.NewReader(strings.Join(lines[:n+1], "\n") + "\n"))
+		for {
+			var node yaml.Node
+			if err := decoder.Decode(&node); err != nil {
+				return strings.Contains(err.Error(), message)
+			}
+		}
+	})
 }
 
 // kindOf says what a node is, for a person.
