@@ -68,6 +68,8 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newVersionCommand(a))
+	root.AddCommand(newSecretsCommand(a))
+	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newPackageCommand(a))
 	return root
 }
 

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/kube"
+	"github.com/tmorin/homecloud/internal/secrets"
+	"github.com/tmorin/homecloud/internal/term"
+)
+
+// secretsTarget is the release whose Secrets a command is about.
+type secretsTarget struct {
+	kubeconfig, context string
+	release, namespace  string
+}
+
+func (t *secretsTarget) addTo(flags *pflag.FlagSet) {
+	t.addReleaseTo(flags)
+	flags.StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: KUBECONFIG, or ~/.kube/config)")
+	flags.StringVar(&t.context, "context", "", "`name` of the kubeconfig's context")
+}
+
+func (t *secretsTarget) addReleaseTo(flags *pflag.FlagSet) {
+	flags.StringVar(&t.release, "release", config.Release, "`name` of the release")
+	flags.StringVarP(&t.namespace, "namespace", "n", config.Release, "`name` of the release's namespace")
+}
+
+// patience is how long init waits for a cluster that nobody told it to ask.
+const patience = 5 * time.Second
+
+// live reads the secrets of the release in the cluster, if there is one. Only
+// when it must, a cluster that doesn't answer is an error.
+func (t *secretsTarget) live(a *app, cluster *config.Cluster, must bool) func(context.Context) (map[string]string, error) {
+	return func(ctx context.Context) (map[string]string, error) {
+		if !must && !t.named() {
+			return nil, nil
+		}
+		connection, err := t.connect()
+		if err != nil {
+			return nil, err
+		}
+		if !must {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, patience)
+			defer cancel()
+		}
+		release := secrets.Live{Client: connection.Client.CoreV1(), Release: t.release, Namespace: t.namespace}
+		values, err := release.Values(ctx, cluster)
+		if errors.Is(err, secrets.ErrNotAsked) && !must {
+			fmt.Fprintf(a.err, "warning: %v; what is missing is made anew. If it already runs this cloud: hcchart secrets init --from-cluster\n", err)
+			return nil, nil
+		}
+		return values, err
+	}
+}
+
+func (t *secretsTarget) connect() (*kube.Cluster, error) {
+	if !t.named() {
+		return nil, errors.New("no kubeconfig names a cluster; give --kubeconfig FILE, or set KUBECONFIG")
+	}
+	return kube.Connect(t.kubeconfig, t.context)
+}
+
+// named tells whether a kubeconfig names any cluster.
+func (t *secretsTarget) named() bool {
+	if t.kubeconfig != "" || t.context != "" {
+		return true
+	}
+	known, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
+	return err == nil && len(known.Clusters) > 0
+}
+
+// secrets computes the Kubernetes Secrets from the two files.
+func (t *secretsTarget) secrets(a *app) ([]*corev1.Secret, error) {
+	cluster, path, err := a.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	file, err := secrets.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return secrets.Kubernetes(file, cluster, t.release, t.namespace)
+}
+
+func newSecretsRenderCommand(a *app) *cobra.Command {
+	target := secretsTarget{}
+	cmd := &cobra.Command{
+		Use:   "render",
+		Short: "Print the Kubernetes Secrets, in clear, for a pipe",
+		Long: `Prints the Secrets of the release as YAML, for whoever installs the charts
+without hcchart up. They are readable: pipe them, never keep them in a file.`,
+		Example: `  hcchart secrets render | kubectl apply --server-side --field-manager hcchart -f -
+  hcchart secrets render --release cloud --namespace cloud | kubeseal --format yaml > sealed.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if term.IsTerminal(a.out) {
+				return errors.New("this would show every secret on the terminal; pipe it into kubectl, or use hcchart secrets apply (secrets get NAME shows one)")
+			}
+			rendered, err := target.secrets(a)
+			if err != nil {
+				return err
+			}
+			for _, secret := range rendered {
+				text, err := yaml.Marshal(secret)
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintf(a.out, "---\n%s", text); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	target.addReleaseTo(cmd.Flags())
+	return cmd
+}
+
+func newSecretsApplyCommand(a *app) *cobra.Command {
+	target := secretsTarget{}
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Put the Secrets into the cluster",
+		Long: `Puts the Secrets of the release into the cluster, where the pods find them;
+hcchart up does it too. Names of changed Secrets are printed, never values.
+
+An identity that differs from the cluster's is refused before anything is
+changed: the board would become another device, unknown to its peers.`,
+		Example: `  hcchart secrets apply
+  hcchart secrets apply --dry-run
+  hcchart secrets apply --context home --namespace homecloud`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			wanted, err := target.secrets(a)
+			if err != nil {
+				return err
+			}
+			connection, err := target.connect()
+			if err != nil {
+				return err
+			}
+			do, done := secrets.Apply, "changed"
+			if dryRun {
+				do, done = secrets.Compare, "would change"
+			}
+			changed, err := do(cmd.Context(), connection.Client.CoreV1(), wanted)
+			if err != nil {
+				return err
+			}
+			if len(changed) == 0 {
+				fmt.Fprintln(a.err, "nothing to do")
+				return nil
+			}
+			fmt.Fprintf(a.err, "%s: %s\n", done, strings.Join(changed, ", "))
+			return nil
+		},
+	}
+	target.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "ask the cluster what would change, and change nothing")
+	return cmd
+}
