@@ -1,23 +1,36 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tmorin/homecloud/internal/gate"
+	"github.com/tmorin/homecloud/internal/nfs"
+	"github.com/tmorin/homecloud/internal/syncthing"
+	"github.com/tmorin/homecloud/internal/vip"
 )
 
+// probeTimeout lets a probe tell what is wrong before the kubelet kills it:
+// the charts give five seconds.
+const probeTimeout = 4 * time.Second
+
 func newProbeCommand(a *app) *cobra.Command {
-	return group("probe", "Answer Kubernetes' probes", newProbeGateCommand(a))
+	return group("probe", "Answer Kubernetes' probes",
+		newProbeGateCommand(a), newProbeTCPCommand(a), newProbeNFSCommand(a), newProbeSyncthingCommand(a))
 }
 
-func newProbeGateCommand(_ *app) *cobra.Command {
+func newProbeGateCommand(*app) *cobra.Command {
 	var status string
 	cmd := &cobra.Command{
 		Use:     "gate",
 		Short:   "Is the gate open?",
-		Example: "  homecloud-agent probe gate --status /run/gate/smbd.json",
+		Example: "  homecloud-agent probe gate --status /run/homecloud/samba.json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			s, err := gate.ReadStatus(status)
@@ -32,5 +45,62 @@ func newProbeGateCommand(_ *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&status, "status", "", "status `file` of the gate")
 	require(cmd, "status")
+	return cmd
+}
+
+func newProbeTCPCommand(*app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "tcp ADDRESS",
+		Short:   "Does something accept connections?",
+		Example: "  homecloud-agent probe tcp 127.0.0.1:445",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return vip.Answers(cmd.Context(), args[0], probeTimeout)
+		},
+	}
+}
+
+func newProbeNFSCommand(*app) *cobra.Command {
+	var address, export string
+	cmd := &cobra.Command{
+		Use:   "nfs",
+		Short: "Does the server export this folder?",
+		Long: `nfs looks the export up with NFSv4.0, as a client would: a server that lost its
+exports still accepts connections. The address this asks from must be one of
+the export's clients.`,
+		Example: "  homecloud-agent probe nfs --address 127.0.0.1:2049 --export /roms",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), probeTimeout)
+			defer cancel()
+			return nfs.Lookup(ctx, address, export)
+		},
+	}
+	cmd.Flags().StringVar(&address, "address", "127.0.0.1:2049", "`host:port` of the server")
+	cmd.Flags().StringVar(&export, "export", "", "`path` of the export")
+	require(cmd, "export")
+	return cmd
+}
+
+func newProbeSyncthingCommand(*app) *cobra.Command {
+	var socket, keyFile string
+	cmd := &cobra.Command{
+		Use:     "syncthing",
+		Short:   "Does Syncthing answer?",
+		Example: "  homecloud-agent probe syncthing --socket /run/homecloud/gui.sock --key-file /etc/homecloud/peers/apiKey",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			key, err := os.ReadFile(keyFile)
+			if err != nil {
+				return fmt.Errorf("syncthing: %w", err)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), probeTimeout)
+			defer cancel()
+			return syncthing.Ready(ctx, socket, strings.TrimSpace(string(key)))
+		},
+	}
+	cmd.Flags().StringVar(&socket, "socket", "", "Unix `socket` of the REST interface")
+	cmd.Flags().StringVar(&keyFile, "key-file", "", "`file` that holds the API key")
+	require(cmd, "socket", "key-file")
 	return cmd
 }

@@ -68,6 +68,8 @@ Syncthing, makes accounts and secrets, and answers probes.`,
 		newAccountsCommand(a),
 		newSyncthingCommand(a),
 		newProbeCommand(a),
+		newSecretsCommand(a),
+		newVIPCommand(a),
 		newStateCommand(a),
 		newVersionCommand(a),
 	)
