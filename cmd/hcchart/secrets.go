@@ -76,15 +76,7 @@ only waited for with --from-cluster.`,
 				return err
 			}
 			options.Live = target.live(a, cluster, options.PreferLive)
-			report, err := secrets.Init(cmd.Context(), path, cluster, options)
-			if report.IdentityFile != "" {
-				fmt.Fprintf(a.err, "made your age identity, %s: whoever has it can read the secrets; keep a copy in another place\n", report.IdentityFile)
-			}
-			if err != nil {
-				return err
-			}
-			a.tellInit(path, report, options.RecoveryKey)
-			return nil
+			return a.initSecrets(cmd.Context(), path, cluster, options)
 		},
 	}
 	flags := cmd.Flags()
@@ -95,9 +87,15 @@ only waited for with --from-cluster.`,
 	return cmd
 }
 
-// tellInit says in words what Init did.
-func (a *app) tellInit(path string, report secrets.InitReport, recoveryKey string) {
+// initSecrets makes or completes the secrets file and says in words what it did.
+func (a *app) initSecrets(ctx context.Context, path string, cluster *config.Cluster, options secrets.InitOptions) error {
+	report, err := secrets.Init(ctx, path, cluster, options)
+	if report.IdentityFile != "" { // it stays, also when the rest failed
+		fmt.Fprintf(a.err, "made your age identity, %s: whoever has it can read the secrets; keep a copy in another place\n", report.IdentityFile)
+	}
 	switch {
+	case err != nil:
+		return err
 	case report.Created:
 		fmt.Fprintf(a.err, "made %s\n", path)
 	case len(report.Generated)+len(report.Imported) == 0:
@@ -115,10 +113,11 @@ func (a *app) tellInit(path string, report secrets.InitReport, recoveryKey strin
 			fmt.Fprintf(a.err, "  %s: %s\n", group.label, strings.Join(group.names, ", "))
 		}
 	}
-	if recoveryKey != "" {
-		fmt.Fprintf(a.err, "made the recovery key, %s: print it, put the paper where your other papers are, and delete the file\n", recoveryKey)
+	if options.RecoveryKey != "" {
+		fmt.Fprintf(a.err, "made the recovery key, %s: print it, put the paper where your other papers are, and delete the file\n", options.RecoveryKey)
 	}
 	a.warnOfOneRecipient(report.Recipients)
+	return nil
 }
 
 // warnOfOneRecipient stays until a lost laptop isn't the end of the secrets.

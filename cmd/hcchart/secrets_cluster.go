@@ -43,26 +43,30 @@ const patience = 5 * time.Second
 // when it must, a cluster that doesn't answer is an error.
 func (t *secretsTarget) live(a *app, cluster *config.Cluster, must bool) func(context.Context) (map[string]string, error) {
 	return func(ctx context.Context) (map[string]string, error) {
-		if !must && !t.named() {
+		if must {
+			return t.values(ctx, cluster)
+		}
+		if !t.named() {
 			return nil, nil
 		}
-		connection, err := t.connect()
-		if err != nil {
-			return nil, err
-		}
-		if !must {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, patience)
-			defer cancel()
-		}
-		release := secrets.Live{Client: connection.Client.CoreV1(), Release: t.release, Namespace: t.namespace}
-		values, err := release.Values(ctx, cluster)
-		if errors.Is(err, secrets.ErrNotAsked) && !must {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		values, err := t.values(ctx, cluster)
+		if errors.Is(err, secrets.ErrNotAsked) {
 			fmt.Fprintf(a.err, "warning: %v; what is missing is made anew. If it already runs this cloud: hcchart secrets init --from-cluster\n", err)
 			return nil, nil
 		}
 		return values, err
 	}
+}
+
+func (t *secretsTarget) values(ctx context.Context, cluster *config.Cluster) (map[string]string, error) {
+	connection, err := t.connect()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", secrets.ErrNotAsked, err)
+	}
+	live := secrets.Live{Client: connection.Client.CoreV1(), Release: t.release, Namespace: t.namespace}
+	return live.Values(ctx, cluster)
 }
 
 func (t *secretsTarget) connect() (*kube.Cluster, error) {

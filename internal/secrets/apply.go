@@ -100,11 +100,11 @@ func checkRekey(live, want *corev1.Secret) error {
 	}
 	ours, err := deviceID(want.Data[keyCertificate], want.Data[keyPrivate])
 	if err != nil {
-		return fmt.Errorf("Secret %s: %w", want.Name, err) //nolint:staticcheck // a kind is written with a capital
+		return fmt.Errorf("make Secret %s: %w", want.Name, err)
 	}
 	theirs, err := deviceID(live.Data[keyCertificate], live.Data[keyPrivate])
 	if err != nil {
-		return fmt.Errorf("Secret %s in the cluster: %w; it has been edited: repair it, or delete it if the node never ran", want.Name, err) //nolint:staticcheck // as above
+		return fmt.Errorf("the cluster's Secret %s: %w; it has been edited: repair it, or delete it if the node never ran", want.Name, err)
 	}
 	if ours != theirs {
 		return &RekeyError{Secret: want.Name, Cluster: theirs, File: ours}

@@ -58,9 +58,9 @@ func (l Live) Values(ctx context.Context, cluster *config.Cluster) (map[string]s
 		id, err := deviceID(identity[keyCertificate], identity[keyPrivate])
 		switch {
 		case err != nil:
-			problems = append(problems, fmt.Errorf("Secret %s: %w; repair it, or delete it if the node never ran", name, err)) //nolint:staticcheck // a kind is written with a capital
+			problems = append(problems, fmt.Errorf("the cluster's Secret %s: %w; repair it, or delete it if the node never ran", name, err))
 		case known != "" && known != id:
-			problems = append(problems, fmt.Errorf("Secret %s is device %s, but Secret %s says %s; find out which one runs and correct the other", //nolint:staticcheck // as above
+			problems = append(problems, fmt.Errorf("the cluster's Secret %s is device %s, but Secret %s says %s; find out which one runs and correct the other",
 				name, id.Short(), config.PeersSecret(l.Release), known.Short()))
 		}
 		put(values, config.SecretCertificate(node), identity[keyCertificate])
