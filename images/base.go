@@ -101,7 +101,7 @@ func sources(suite, targets string) []string {
 
 // Settings of how packages are fetched. Programs that a setting names
 // (Proxy-Auto-Detect) or files (client certificates) aren't in the base.
-var fetching = regexp.MustCompile(`^Acquire::(Check-Date|Check-Valid-Until|ForceIPv4|ForceIPv6|Retries|(http|https)(::[A-Za-z0-9.:-]*)?::(Proxy|Timeout|Pipeline-Depth|No-Cache)) "[^"]+";$`)
+var fetching = regexp.MustCompile(`^Acquire::(Check-Date|Check-Valid-Until|ForceIPv4|ForceIPv6|Retries|(http|https)(::[A-Za-z0-9.-]+)?::(Proxy(::[A-Za-z0-9.-]+)?|Timeout|Pipeline-Depth|No-Cache)) "[^"]+";$`)
 
 func aptOptions(dump string) []string {
 	var options []string

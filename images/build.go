@@ -32,6 +32,10 @@ type builder struct {
 // registry answers to, so that a missing image is an error at once.
 const localRepository = "localhost/homecloud/"
 
+// recipe counts the changes of this program after which the same inputs make
+// another image.
+const recipe = "1"
+
 func (b *builder) build(ctx context.Context, names []string) (err error) {
 	images, err := b.list.find(names)
 	if err != nil {
@@ -92,6 +96,7 @@ func (b *builder) image(ctx context.Context, image Image) (record, error) {
 	}
 
 	in := newInputs()
+	in.add("recipe", recipe)
 	in.add("architecture", runtime.GOARCH)
 	in.add("containerfile", string(text))
 	in.add("version", image.Production.Tag)

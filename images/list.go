@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,88 +67,101 @@ var (
 	valuesPath = regexp.MustCompile(`^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)+$`)
 )
 
+// listFile is how the list is written: images by name.
+type listFile struct {
+	Base   Base             `yaml:"base"`
+	Images map[string]Image `yaml:"images"`
+}
+
 // parseList decodes strictly and reports everything that is wrong at once, each
 // with its line.
 func parseList(name string, content []byte) (*List, error) {
-	var file struct {
-		Base   Base      `yaml:"base"`
-		Images yaml.Node `yaml:"images"`
+	var file listFile
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		return nil, positioned(name, err)
 	}
-	if err := decodeStrictly(content, &file); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	// A second time for what Go's map doesn't keep: order and lines.
+	var document yaml.Node
+	if err := yaml.Unmarshal(content, &document); err != nil {
+		return nil, positioned(name, err)
 	}
-	list := &List{Base: file.Base}
+	keys := keysOf(document.Content[0])
+
 	var errs []error
 	report := func(line int, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s", name, line, fmt.Sprintf(format, args...)))
 	}
-
-	if file.Images.Kind != yaml.MappingNode || len(file.Images.Content) == 0 {
-		report(max(file.Images.Line, 1), "images: name at least one")
-		return nil, errors.Join(errs...)
-	}
+	list := &List{Base: file.Base}
+	baseLine := max(keys["base"].line, 1)
 	if err := list.Base.Production.check(); err != nil {
-		report(1, "base.production: %v", err)
+		report(baseLine, "base.production: %v", err)
 	}
 	if !labelName.MatchString(list.Base.Suite) {
-		report(1, "base.suite: %q is not the name of a Debian release", list.Base.Suite)
+		report(baseLine, "base.suite: %q is not the name of a Debian release", list.Base.Suite)
 	}
+	if len(file.Images) == 0 {
+		report(max(keys["images"].line, 1), "images: name at least one")
+		return nil, errors.Join(errs...)
+	}
+	lines := keysOf(keys["images"].value)
+	names := slices.SortedFunc(maps.Keys(file.Images), func(a, b string) int { return lines[a].line - lines[b].line })
 	taken := map[string]string{}
-	for i := 0; i+1 < len(file.Images.Content); i += 2 {
-		key, value := file.Images.Content[i], file.Images.Content[i+1]
-		image := Image{Name: key.Value}
-		// The node loses the strictness of its decoder, so it is decoded again
-		// from its own text; that text's line 1 is the file's value.Line.
-		if err := decodeNodeStrictly(value, &image); err != nil {
-			report(key.Line, "images.%s: %v", key.Value, err)
-			continue
-		}
+	for _, key := range names {
+		image := file.Images[key]
+		image.Name = key
 		for _, problem := range image.problems() {
-			report(key.Line, "images.%s: %s", key.Value, problem)
+			report(lines[key].line, "images.%s: %s", key, problem)
 		}
 		for _, path := range image.Values {
 			if other, ok := taken[path]; ok {
-				report(key.Line, "images.%s: the value %s is already that of %s", key.Value, path, other)
+				report(lines[key].line, "images.%s: the value %s is already that of %s", key, path, other)
 			}
-			taken[path] = image.Name
+			taken[path] = key
 		}
 		list.Images = append(list.Images, image)
 	}
 	return list, errors.Join(errs...)
 }
 
-func decodeStrictly(content []byte, into any) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	decoder.KnownFields(true)
-	err := decoder.Decode(into)
+type keyed struct {
+	line  int
+	value *yaml.Node
+}
+
+func keysOf(node *yaml.Node) map[string]keyed {
+	keys := map[string]keyed{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		keys[node.Content[i].Value] = keyed{node.Content[i].Line, node.Content[i+1]}
+	}
+	return keys
+}
+
+var (
+	yamlLine     = regexp.MustCompile(`^(?:yaml: )?line ([0-9]+): (.*)$`)
+	unknownField = regexp.MustCompile(`^field (\S+) not found in type .*$`)
+)
+
+// positioned puts the YAML library's lines where an editor finds them.
+func positioned(name string, err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("the file is empty")
+		return fmt.Errorf("%s:1: the file is empty", name)
 	}
-	return flat(err)
-}
-
-func decodeNodeStrictly(node *yaml.Node, into any) error {
-	if node.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: a map is expected", node.Line)
-	}
-	// Comments would move lines, and blank lines put the text where it was.
-	var text bytes.Buffer
-	text.WriteString(strings.Repeat("\n", node.Line-1))
-	encoded, err := yaml.Marshal(node)
-	if err != nil {
-		return err
-	}
-	text.Write(encoded)
-	return decodeStrictly(text.Bytes(), into)
-}
-
-// flat turns the YAML library's several lines into one.
-func flat(err error) error {
+	messages := []string{err.Error()}
 	var types *yaml.TypeError
 	if errors.As(err, &types) {
-		return errors.New(strings.Join(types.Errors, "; "))
+		messages = types.Errors
 	}
-	return err
+	var errs []error
+	for _, message := range messages {
+		line := "1"
+		if parts := yamlLine.FindStringSubmatch(message); parts != nil {
+			line, message = parts[1], parts[2]
+		}
+		errs = append(errs, fmt.Errorf("%s:%s: %s", name, line, unknownField.ReplaceAllString(message, "unknown field $1")))
+	}
+	return errors.Join(errs...)
 }
 
 func (r Reference) check() error {
