@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds one folder per chart.
 //
-//go:embed */.helmignore */Chart.yaml */values.yaml */values.schema.json all:*/templates
+//go:embed */.helmignore */Chart.yaml */README.md */values.yaml */values.schema.json all:*/templates
 var FS embed.FS

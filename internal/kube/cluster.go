@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,6 @@ import (
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // fieldManager owns what this package applies.
@@ -29,6 +29,14 @@ type Cluster struct {
 	host   string
 }
 
+// debugWarnings keeps the API server's remarks on objects out of the way of a
+// person who didn't write them.
+type debugWarnings struct{}
+
+func (debugWarnings) HandleWarningHeader(_ int, _ string, text string) {
+	slog.Debug(text, "from", "API server")
+}
+
 // Connect finds the cluster by the usual rules: the given kubeconfig, else
 // KUBECONFIG, else ~/.kube/config; its current context unless one is named.
 // It doesn't call the cluster yet.
@@ -36,15 +44,21 @@ func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
 	flags := genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(c *rest.Config) *rest.Config {
 		// An install asks for many objects in a row; the default makes it wait.
 		c.QPS, c.Burst = 50, 100
+		c.WarningHandler = debugWarnings{}
 		return c
 	})
 	flags.KubeConfig = &kubeconfig
 	flags.Context = &kubeContext
+	known, err := flags.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if len(known.Clusters) == 0 {
+		// Else the library would ask localhost.
+		return nil, errors.New("no kubeconfig names a cluster; give --kubeconfig FILE, or set KUBECONFIG")
+	}
 	config, err := flags.ToRESTConfig()
 	if err != nil {
-		if clientcmd.IsEmptyConfig(err) {
-			return nil, errors.New("no kubeconfig: give --kubeconfig FILE, or set KUBECONFIG")
-		}
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	client, err := kubernetes.NewForConfig(config)

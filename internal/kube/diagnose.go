@@ -184,3 +184,18 @@ func happened(e corev1.Event) time.Time {
 	}
 	return e.EventTime.Time
 }
+
+// Explain tells why workloads aren't done, or nothing when they are or aren't
+// there.
+func (c *Cluster) Explain(ctx context.Context, workloads []Workload) string {
+	var open []rollout
+	for _, w := range workloads {
+		if r, err := c.rollout(ctx, w); err == nil && !r.done {
+			open = append(open, r)
+		}
+	}
+	if len(open) == 0 {
+		return ""
+	}
+	return c.diagnose(ctx, open)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deploy"
+	"github.com/tmorin/homecloud/internal/term"
+)
+
+func newDownCommand(a *app) *cobra.Command {
+	var target clusterFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Take the cloud out of the cluster, and keep its data",
+		Long: `down uninstalls the services, then the platform, and waits until their pods have
+ended. Everything that holds data stays: the files on the boards' disks, what
+Syncthing and NFS remember, the Secrets and the namespaces. ` + "`hcchart up`" + ` brings
+the same cloud back.
+
+On a terminal it asks for the cluster's name; elsewhere it needs --yes.`,
+		Example: `  hcchart down
+  hcchart down --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := config.LoadFrom(a.file, a.in)
+			if err != nil {
+				return err
+			}
+			connection, err := target.connect()
+			if err != nil {
+				return err
+			}
+			if !yes {
+				if err := confirm(cmd.Context(), a, cluster.Name); err != nil {
+					return err
+				}
+			}
+			down := deploy.Down{Kube: connection, Timeout: target.timeout, Steps: term.NewSteps(a.err)}
+			removed, err := down.Run(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !removed {
+				fmt.Fprintln(a.err, "nothing to do: the cloud isn't installed")
+			}
+			fmt.Fprintf(a.err, `What stays:
+  files      on the boards, in %s
+  state      on the boards, in %s
+  Secrets    in the namespace %s
+To remove the Secrets too: kubectl delete namespace %s %s
+`, config.DataRoot, config.StateRoot, config.Release, config.Release, config.PlatformRelease)
+			return nil
+		},
+	}
+	target.add(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return cmd
+}
+
+// confirm asks a person to type the name of what goes away.
+func confirm(ctx context.Context, a *app, name string) error {
+	if a.file == "-" || !term.IsTerminal(a.in) || !term.IsTerminal(a.err) {
+		return usageError{errors.New("this takes the cloud out of the cluster: say --yes")}
+	}
+	fmt.Fprintf(a.err, "This takes the cloud %q out of the cluster; its data stays. Its name: ", name)
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		typed <- strings.TrimSpace(line)
+	}()
+	// A read can't be interrupted; the process ends with it.
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case line := <-typed:
+		if line != name {
+			return fmt.Errorf("%q isn't the name of this cloud; nothing was done", line)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deploy"
+	"github.com/tmorin/homecloud/internal/kube"
+	"github.com/tmorin/homecloud/internal/term"
+)
+
+// clusterFlags say which Kubernetes cluster a command is about.
+type clusterFlags struct {
+	kubeconfig, context string
+	timeout             time.Duration
+}
+
+func (f *clusterFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: KUBECONFIG, or ~/.kube/config)")
+	cmd.Flags().StringVar(&f.context, "context", "", "`name` of the kubeconfig's context")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how `long` to wait for each release")
+}
+
+func (f *clusterFlags) connect() (*kube.Cluster, error) {
+	if f.timeout <= 0 {
+		return nil, usageError{fmt.Errorf("--timeout %s: write a time such as 10m", f.timeout)}
+	}
+	return kube.Connect(f.kubeconfig, f.context)
+}
+
+func newUpCommand(a *app) *cobra.Command {
+	var charts chartFlags
+	var target clusterFlags
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Make the cluster what the cluster file says",
+		Long: `up goes the whole way: it checks the file and the boards, completes the secrets
+file, prepares the namespaces and Secrets, installs or upgrades the platform and
+the services, waits until they are usable, and prints their addresses.
+
+Doing it again changes nothing. A release that an interrupted run left behind is
+taken over: what is there stays and is completed. Data is never deleted; a
+person or board that the file doesn't name any more loses its Secret.
+
+--dry-run changes nothing and prints what would change; the exit code is 2 when
+something would, and 0 when nothing would.`,
+		Example: `  hcchart up
+  hcchart up --dry-run
+  hcchart up --values my-values.yaml --timeout 20m
+  hcchart up --kubeconfig k3s.yaml --context home`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := charts.check(a); err != nil {
+				return err
+			}
+			cluster, err := config.LoadFrom(a.file, a.in)
+			if err != nil {
+				return err
+			}
+			for _, warning := range cluster.Warnings {
+				fmt.Fprintf(a.err, "warning: %s\n", warning)
+			}
+			overlay, err := charts.overlay(a, map[string]any{})
+			if err != nil {
+				return err
+			}
+			connection, err := target.connect()
+			if err != nil {
+				return err
+			}
+			up := deploy.Up{
+				Cluster:     cluster,
+				SecretsPath: config.SecretsPath(a.file),
+				Library:     charts.library(),
+				Overlay:     overlay,
+				Kube:        connection,
+				Timeout:     target.timeout,
+				DryRun:      dryRun,
+				Steps:       term.NewSteps(a.err),
+			}
+			changes, err := up.Run(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				return tellForeseen(a, changes)
+			}
+			if len(changes) == 0 {
+				fmt.Fprintln(a.err, "nothing to change: the cluster is what the file says")
+			}
+			return printAddresses(a, cluster)
+		},
+	}
+	charts.addCharts(cmd)
+	charts.addValues(cmd)
+	target.add(cmd)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change")
+	return cmd
+}
+
+// tellForeseen prints what a dry run found; differences have their own exit
+// code.
+func tellForeseen(a *app, changes []string) error {
+	if len(changes) == 0 {
+		fmt.Fprintln(a.err, "nothing would change")
+		return nil
+	}
+	for _, change := range changes {
+		fmt.Fprintln(a.out, change)
+	}
+	return errDifferences
+}
+
+func printAddresses(a *app, cluster *config.Cluster) error {
+	table := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "SHARE\tSMB\tNFS")
+	for _, address := range deploy.Addresses(cluster) {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", address.Share, cmp.Or(address.SMB, "-"), cmp.Or(address.NFS, "-"))
+	}
+	return table.Flush()
+}

@@ -1,0 +1,241 @@
+// Package deploy brings a cluster to what the cluster file says, and takes it
+// away again: the order of steps, what each of them changes, and what a person
+// is told. Helm, Kubernetes and the secrets file each have a package of their
+// own below it.
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/kube"
+	"github.com/tmorin/homecloud/internal/term"
+)
+
+// Up makes a cluster what the cluster file says. Doing it again changes
+// nothing.
+type Up struct {
+	Cluster     *config.Cluster
+	SecretsPath string // the secrets file, made when it isn't there
+	Library     chart.Library
+	Overlay     map[string]any // values on top, in the umbrella's shape
+	Kube        *kube.Cluster
+	Timeout     time.Duration // for each release, until it is usable
+	DryRun      bool          // only tell what would change
+	Steps       *term.Steps
+
+	changes []string
+}
+
+// Run does all steps, in order, and returns what changed, a line each. What
+// can refuse comes before what changes something.
+func (u *Up) Run(ctx context.Context) (changes []string, err error) {
+	releases, err := u.releases()
+	if err != nil {
+		return nil, err
+	}
+	steps := []struct {
+		title string
+		do    func(context.Context, *term.Step) error
+	}{
+		{"cluster answers", u.reach},
+		{"nodes are ready", u.nodes},
+		{"secrets file is complete", u.secretsFile},
+		{"namespaces", func(ctx context.Context, s *term.Step) error { return u.namespaces(ctx, s, releases) }},
+	}
+	for _, step := range steps {
+		if err := u.step(ctx, step.title, step.do); err != nil {
+			return u.changes, err
+		}
+	}
+	if !u.DryRun {
+		unlock, err := u.Kube.Lock(ctx, config.Release)
+		if err != nil {
+			return u.changes, err
+		}
+		defer unlock()
+	}
+	if err := u.step(ctx, "Secrets", u.secrets); err != nil {
+		return u.changes, err
+	}
+	for _, r := range releases {
+		if err := u.release(ctx, r); err != nil {
+			return u.changes, err
+		}
+	}
+	return u.changes, nil
+}
+
+// changed notes a change, made or foreseen.
+func (u *Up) changed(format string, arguments ...any) {
+	u.changes = append(u.changes, fmt.Sprintf(format, arguments...))
+}
+
+func (u *Up) step(ctx context.Context, title string, do func(context.Context, *term.Step) error) error {
+	return u.Steps.Run(title, func(s *term.Step) error { return do(ctx, s) })
+}
+
+func (u *Up) reach(ctx context.Context, s *term.Step) error {
+	version, err := u.Kube.Version(ctx)
+	if err == nil {
+		s.Done("Kubernetes %s", version)
+	}
+	return err
+}
+
+// nodes refuses a cluster that lacks a board of the file, or whose boards
+// aren't prepared.
+func (u *Up) nodes(ctx context.Context, s *term.Step) error {
+	expected := map[string]map[string]string{}
+	for _, n := range u.Cluster.Nodes {
+		expected[n.Name] = nil
+	}
+	if len(u.Cluster.DNAS.Shares) > 0 {
+		for _, name := range u.Cluster.DNAS.Nodes {
+			expected[name] = map[string]string{config.NodeLabel: "true"}
+		}
+	}
+	s.Done("%d", len(expected))
+	return u.Kube.CheckNodes(ctx, expected)
+}
+
+// privileged lets pods use the host's network and paths, which the NAS and the
+// virtual address can't do without.
+var privileged = map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}
+
+func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []wanted) error {
+	var done []string
+	for _, r := range releases {
+		if !r.on && r.namespace != config.Release { // the Secrets and the lock live there
+			continue
+		}
+		change, err := u.Kube.EnsureNamespace(ctx, r.namespace, privileged, u.DryRun)
+		if err != nil {
+			return err
+		}
+		if change != "" {
+			u.changed("%s namespace %s", change, r.namespace)
+			done = append(done, change+" "+r.namespace)
+		}
+	}
+	s.Done("%s", orUnchanged(done))
+	return nil
+}
+
+func (u *Up) release(ctx context.Context, r wanted) error {
+	releases, err := chart.Open(u.Kube.RESTGetter(r.namespace), r.namespace, debugLog)
+	if err != nil {
+		return err
+	}
+	if !r.on {
+		return u.removeRelease(ctx, releases, r)
+	}
+	var plan *chart.Plan
+	err = u.step(ctx, "release "+r.Name, func(ctx context.Context, s *term.Step) error {
+		if plan, err = releases.Plan(ctx, r.Release); err != nil {
+			return err
+		}
+		s.Done("%s", describe(plan))
+		if plan.Action == chart.Unchanged {
+			return nil
+		}
+		u.changed("%s release %s (chart %s %s): %s", plan.Action, r.Name, r.Chart.Name, r.Chart.Version, describe(plan))
+		for _, c := range plan.Changes {
+			u.changed("  %s %s", c.Verb, c.Object)
+		}
+		if u.DryRun {
+			return nil
+		}
+		if plan.Reason != "" {
+			s.Say("%s: %s", r.Name, plan.Reason)
+		}
+		s.Waits("the API server, and hooks of the chart")
+		if err := releases.Apply(ctx, r.Release, plan, u.Timeout); err != nil {
+			return u.explainHooks(ctx, r, plan, err)
+		}
+		return nil
+	})
+	if err != nil || u.DryRun {
+		return err
+	}
+	return u.step(ctx, "usable: "+r.Name, func(ctx context.Context, s *term.Step) error {
+		workloads, err := kube.Workloads(plan.Rendering.Manifest, r.namespace)
+		if err != nil {
+			return err
+		}
+		last, err := u.Kube.Wait(ctx, workloads, u.Timeout, func(text string) { s.Waits("%s", text) })
+		if last != "" {
+			s.Done("last was %s", last)
+		}
+		return err
+	})
+}
+
+// removeRelease takes away a release that the file has no use for any more.
+func (u *Up) removeRelease(ctx context.Context, releases *chart.Releases, r wanted) error {
+	deployed, err := releases.Deployed(r.Name)
+	if err != nil || !deployed {
+		return err
+	}
+	u.changed("uninstall release %s: the cluster file has no use for it", r.Name)
+	if u.DryRun {
+		return nil
+	}
+	return u.step(ctx, "release "+r.Name, func(ctx context.Context, s *term.Step) error {
+		s.Done("uninstalled")
+		_, err := releases.Uninstall(ctx, r.Name, u.Timeout)
+		return err
+	})
+}
+
+// explainHooks adds to a failed install what the pods of its hooks say.
+func (u *Up) explainHooks(ctx context.Context, r wanted, plan *chart.Plan, failed error) error {
+	if ctx.Err() != nil {
+		return failed
+	}
+	var manifests []string
+	for _, h := range plan.Rendering.Hooks {
+		manifests = append(manifests, h.Manifest)
+	}
+	hooks, err := kube.Workloads(strings.Join(manifests, "\n---\n"), r.namespace)
+	if err != nil || len(hooks) == 0 {
+		return failed
+	}
+	if why := u.Kube.Explain(ctx, hooks); why != "" {
+		return errors.New(failed.Error() + "\n" + why)
+	}
+	return failed
+}
+
+// describe is what happens to a release, in a few words.
+func describe(plan *chart.Plan) string {
+	if plan.Action == chart.Unchanged {
+		return "unchanged"
+	}
+	count := map[string]int{}
+	for _, c := range plan.Changes {
+		count[c.Verb]++
+	}
+	var words []string
+	for _, verb := range []string{"create", "update", "delete"} {
+		if count[verb] > 0 {
+			words = append(words, fmt.Sprintf("%s %d", verb, count[verb]))
+		}
+	}
+	if len(words) == 0 {
+		return fmt.Sprintf("%s, %s", plan.Action, plan.Reason)
+	}
+	return fmt.Sprintf("%s, %s", plan.Action, strings.Join(words, ", "))
+}
+
+func orUnchanged(words []string) string {
+	if len(words) == 0 {
+		return "unchanged"
+	}
+	return strings.Join(words, ", ")
+}
