@@ -19,8 +19,8 @@ import (
 )
 
 // Client reads and writes Secrets of one namespace. It is all of the
-// Kubernetes API that the agent needs: with client-go's clientset the agent
-// would be five times as big (measured), on every node, for one Job.
+// Kubernetes API that the agent needs: a program with client-go's clientset
+// and nothing else has 26.6 MB, the whole agent 8.4 (measured).
 type Client struct {
 	HTTP      *http.Client
 	Server    string // https://host:port
