@@ -98,6 +98,11 @@ bin/hcchart bin/homecloud-agent: bin/%:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
+.PHONY: bin/lab bin/syncthing
+bin/lab:
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -C test/lab -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
 # Without these flags a Helm 3 built from its module believes in Kubernetes 1.20.
 KUBE_MINOR   := 34
 HELM3_FLAGS  := -s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$(KUBE_MINOR)

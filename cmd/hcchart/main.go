@@ -15,8 +15,19 @@ func main() {
 
 // run exists so that deferred calls finish before the process ends.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		received := <-signals
+		signal.Reset() // a second one ends the process at once
+		if received == syscall.SIGTERM {
+			cancel(errTerminated)
+		} else {
+			cancel(context.Canceled)
+		}
+	}()
 
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	err := newRootCommand(a).ExecuteContext(ctx)

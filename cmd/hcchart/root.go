@@ -30,7 +30,12 @@ const (
 	exitDifferences = 2
 	exitUsage       = 64
 	exitInterrupted = 130
+	exitTerminated  = 143
 )
+
+// errTerminated is why the context ended when the process was told to end,
+// and not a person at the keyboard.
+var errTerminated = errors.New("terminated")
 
 // errDifferences ends a command that compared and found something.
 var errDifferences = errors.New("differences found")
@@ -67,6 +72,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.PersistentFlags().StringVarP(&a.file, "file", "f", "homecloud.yaml", "cluster `file`, - for standard input")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newInitCommand(a), newValidateCommand(a), newSchemaCommand(a))
 	root.AddCommand(newVersionCommand(a))
 	root.AddCommand(newSecretsCommand(a))
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newPackageCommand(a))
@@ -81,6 +87,9 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(context.Cause(ctx), errTerminated):
+		fmt.Fprintln(stderr, errTerminated)
+		return exitTerminated
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "interrupted")
 		return exitInterrupted
