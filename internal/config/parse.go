@@ -14,8 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// sizeLimit is far above any home, and keeps hostile input from costing time.
-const sizeLimit = 1 << 20
+// sizeLimit is ten times what a large home writes, and keeps hostile input from
+// costing more than a second.
+const sizeLimit = 256 << 10
 
 // document is one file while it is read: where its fields stand, what is wrong
 // with them.
