@@ -36,17 +36,20 @@ type Adoption struct {
 // folder is one that adoption makes at the top of a disk.
 type folder struct {
 	name  string
-	owned bool // by the owner, 0770; otherwise by root, 0755
+	owned bool // by the owner; otherwise by root
+	mode  os.FileMode
 }
 
 // folders are made before the sentinel, so that a sentinel means that they
 // have been there.
 func folders() []folder {
 	return []folder{
-		{config.SharesDirectory, true},
-		{config.InboxDirectory, true},
-		{config.ProbeDirectory, true},
-		{config.SnapshotsDirectory, false},
+		// Samba resolves a share's path as root, before it becomes the owner: without
+		// capabilities it passes through this folder as anybody does.
+		{config.SharesDirectory, true, 0o771},
+		{config.InboxDirectory, true, 0o770},
+		{config.ProbeDirectory, true, 0o770},
+		{config.SnapshotsDirectory, false, 0o755},
 	}
 }
 
@@ -169,9 +172,9 @@ func (a Adoption) makeFolders(mount *openedMount, wanted []folder) error {
 		return fmt.Errorf("%s: %w", mount.point, err)
 	}
 	for _, f := range wanted {
-		uid, gid, mode := 0, 0, os.FileMode(0o755)
+		uid, gid, mode := 0, 0, f.mode
 		if f.owned {
-			uid, gid, mode = a.UID, a.GID, 0o770
+			uid, gid = a.UID, a.GID
 		}
 		path, name := mount.inside(f.name), filepath.Join(mount.point, f.name)
 		err := os.Mkdir(path, mode)
