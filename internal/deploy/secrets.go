@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,7 @@ func (u *Up) secretsFile(ctx context.Context, s *term.Step) error {
 			return err
 		}
 		u.changed("create %s", u.SecretsPath)
+		s.Done("%s", u.outcome([]string{"create"}))
 		return nil
 	}
 	live := secrets.Live{Client: u.Kube.Client.CoreV1(), Release: config.Release, Namespace: config.Release}
@@ -77,6 +79,7 @@ func (u *Up) secrets(ctx context.Context, s *term.Step) error {
 	file, err := secrets.Open(u.SecretsPath)
 	if u.DryRun && errors.Is(err, os.ErrNotExist) {
 		u.changed("create the Secrets of %s", u.SecretsPath)
+		s.Done("%s", u.outcome([]string{"create"}))
 		return nil
 	}
 	if err != nil {
@@ -105,17 +108,22 @@ func (u *Up) secrets(ctx context.Context, s *term.Step) error {
 	if err != nil {
 		return err
 	}
+	for _, object := range objects {
+		if len(surplus[object]) > 0 { // told below, in better words
+			changed = slices.DeleteFunc(changed, func(name string) bool { return name == object.Name })
+		}
+	}
 	var done []string
 	for _, name := range changed {
 		u.changed("apply Secret %s", name)
-		done = append(done, name)
+		done = append(done, "apply "+name)
 	}
 	for _, object := range objects {
 		if len(surplus[object]) == 0 {
 			continue
 		}
-		what := fmt.Sprintf("%s: removed %s", object.Name, strings.Join(surplus[object], ", "))
-		u.changed("Secret %s", what)
+		what := fmt.Sprintf("remove %s from %s", strings.Join(surplus[object], ", "), object.Name)
+		u.changed("Secret: %s", what)
 		done = append(done, what)
 		if u.DryRun {
 			continue
@@ -127,6 +135,6 @@ func (u *Up) secrets(ctx context.Context, s *term.Step) error {
 			s.Say("disabled everywhere, their data stays: %s", strings.Join(surplus[object], ", "))
 		}
 	}
-	s.Done("%s", orUnchanged(done))
+	s.Done("%s", u.outcome(done))
 	return nil
 }

@@ -123,7 +123,7 @@ func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []wanted) er
 			done = append(done, change+" "+r.namespace)
 		}
 	}
-	s.Done("%s", orUnchanged(done))
+	s.Done("%s", u.outcome(done))
 	return nil
 }
 
@@ -140,18 +140,19 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 		if plan, err = releases.Plan(ctx, r.Release); err != nil {
 			return err
 		}
-		s.Done("%s", describe(plan))
 		if plan.Action == chart.Unchanged {
+			s.Done("%s", u.outcome(nil))
 			return nil
 		}
-		u.changed("%s release %s (chart %s %s): %s", plan.Action, r.Name, r.Chart.Name, r.Chart.Version, describe(plan))
+		s.Done("%s", u.outcome([]string{describe(plan)}))
+		u.changed("release %s (chart %s %s): %s", r.Name, r.Chart.Name, r.Chart.Version, describe(plan))
 		for _, c := range plan.Changes {
 			u.changed("  %s %s", c.Verb, c.Object)
 		}
 		if u.DryRun {
 			return nil
 		}
-		if plan.Reason != "" {
+		if plan.Action == chart.Recover {
 			s.Say("%s: %s", r.Name, plan.Reason)
 		}
 		s.Waits("the API server, and hooks of the chart")
@@ -214,9 +215,6 @@ func (u *Up) explainHooks(ctx context.Context, r wanted, plan *chart.Plan, faile
 
 // describe is what happens to a release, in a few words.
 func describe(plan *chart.Plan) string {
-	if plan.Action == chart.Unchanged {
-		return "unchanged"
-	}
 	count := map[string]int{}
 	for _, c := range plan.Changes {
 		count[c.Verb]++
@@ -233,9 +231,14 @@ func describe(plan *chart.Plan) string {
 	return fmt.Sprintf("%s, %s", plan.Action, strings.Join(words, ", "))
 }
 
-func orUnchanged(words []string) string {
-	if len(words) == 0 {
+// outcome words what a step did or, in a dry run, would do.
+func (u *Up) outcome(words []string) string {
+	switch {
+	case len(words) == 0:
 		return "unchanged"
+	case u.DryRun:
+		return "would " + strings.Join(words, ", ")
+	default:
+		return strings.Join(words, ", ")
 	}
-	return strings.Join(words, ", ")
 }

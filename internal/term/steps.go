@@ -14,8 +14,12 @@ import (
 	"golang.org/x/term"
 )
 
-// quiet is how long a step may run before it says what it waits for.
-const quiet = 3 * time.Second
+// quiet is how long a plain step may run before it says what it waits for, and
+// how long it then says nothing new.
+const (
+	quiet = 3 * time.Second
+	often = 10 * time.Second
+)
 
 // Steps prints the steps of a command. On a terminal the line of the running
 // step moves; elsewhere there are plain lines only.
@@ -75,11 +79,12 @@ type Step struct {
 
 	mutex  sync.Mutex
 	detail string
+	said   time.Time // when detail was printed
 	note   string
 }
 
-// Waits tells what the step waits for now. Plain output shows it when it
-// changes, once the step has run for a while.
+// Waits tells what the step waits for now. Plain output shows it when it has
+// changed, from time to time, once the step has run for a while.
 func (s *Step) Waits(format string, arguments ...any) {
 	text := fmt.Sprintf(format, arguments...)
 	s.mutex.Lock()
@@ -87,10 +92,10 @@ func (s *Step) Waits(format string, arguments ...any) {
 	if text == s.detail {
 		return
 	}
-	if !s.steps.moves && time.Since(s.start) < quiet {
+	if !s.steps.moves && (time.Since(s.start) < quiet || time.Since(s.said) < often) {
 		return
 	}
-	s.detail = text
+	s.detail, s.said = text, time.Now()
 	if !s.steps.moves {
 		fmt.Fprintf(s.steps.out, "  · %s\n", text)
 	}

@@ -23,11 +23,14 @@ func TestPlainStepsAreOneLineEach(t *testing.T) {
 		require.ErrorIs(t, steps.Run("nodes", func(s *Step) error {
 			time.Sleep(5 * time.Second)
 			s.Waits("node-1 isn't ready")
+			s.Waits("changed too soon")
+			time.Sleep(10 * time.Second)
 			s.Waits("node-1 isn't ready")
+			s.Waits("node-2 isn't ready")
 			s.Done("never shown")
 			return broken
 		}), broken)
-		require.Equal(t, "✓ namespaces: unchanged  0.0s\n  · node-1 isn't ready\n✗ nodes  5.0s\n", out.String())
+		require.Equal(t, "✓ namespaces: unchanged  0.0s\n  · node-1 isn't ready\n  · node-2 isn't ready\n✗ nodes  15.0s\n", out.String())
 	})
 }
 
