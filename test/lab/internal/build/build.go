@@ -108,7 +108,7 @@ func (c Cache) Build(ctx context.Context, dir string, output io.Writer) error {
 			return fmt.Errorf("go build %s: %w", args[len(args)-1], err)
 		}
 	}
-	if err := pauseImage(filepath.Join(work, "pause"), filepath.Join(out, Pause)); err != nil {
+	if err := WriteImage(filepath.Join(out, Pause), Image, filepath.Join(work, "pause")); err != nil {
 		return err
 	}
 	if err := os.Rename(out, dir); err != nil && !os.IsExist(err) {
@@ -117,27 +117,28 @@ func (c Cache) Build(ctx context.Context, dir string, output io.Writer) error {
 	return nil
 }
 
-// pauseImage wraps the program into the archive that `docker save` would write.
-func pauseImage(program, path string) error {
+// WriteImage wraps one static program into an archive as `docker save` writes it.
+func WriteImage(path, name, program string) error {
 	content, err := os.ReadFile(program)
 	if err != nil {
 		return err
 	}
+	base := filepath.Base(program)
 	var layer strings.Builder
-	if err := pack(&layer, map[string][]byte{"pause": content}); err != nil {
+	if err := pack(&layer, map[string][]byte{base: content}); err != nil {
 		return err
 	}
 	digest := sha256.Sum256([]byte(layer.String()))
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Entrypoint": []string{"/pause"}},
+		"config": map[string]any{"Entrypoint": []string{"/" + base}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(digest[:])}},
 	})
 	if err != nil {
 		return err
 	}
 	manifest, err := json.Marshal([]map[string]any{{
-		"Config": "config.json", "RepoTags": []string{Image}, "Layers": []string{"layer.tar"},
+		"Config": "config.json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"},
 	}})
 	if err != nil {
 		return err

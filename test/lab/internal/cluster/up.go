@@ -46,6 +46,7 @@ func (l *Lab) Up(ctx context.Context, spec Spec, cache build.Cache) error {
 	if err := l.certificates(); err != nil {
 		return err
 	}
+	begin := time.Now()
 	started := l.step("LAN and control plane started")
 	changed, err := l.startLAN(ctx)
 	if err != nil {
@@ -60,7 +61,7 @@ func (l *Lab) Up(ctx context.Context, spec Spec, cache build.Cache) error {
 	if _, err := os.Stat(l.stopped()); err == nil {
 		return errors.New("the API is stopped: start it with `lab api start`")
 	}
-	return l.wait(ctx)
+	return l.wait(ctx, begin)
 }
 
 // accept takes the spec at the first start, and more nodes later.
@@ -413,18 +414,18 @@ func (l *Lab) power(n *node) error {
 const patience = 3 * time.Minute
 
 // wait returns when the API answers, the lab's objects are there and nodes and names work.
-func (l *Lab) wait(ctx context.Context) error {
+// Times are counted from the begin, as all of it starts at once.
+func (l *Lab) wait(ctx context.Context, begin time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	api, err := l.api()
 	if err != nil {
 		return err
 	}
-	done := l.step("API at %s", l.server())
 	if err := l.until(ctx, "the API", func() error { return api.Ready(ctx) }); err != nil {
 		return err
 	}
-	done()
+	l.done(begin, "API at %s", l.server())
 	// A new API answers before it has made its own namespaces and priorities.
 	if err := l.until(ctx, "the lab's own objects", func() error { return api.Apply(ctx, kube.Base) }); err != nil {
 		return err
@@ -433,7 +434,6 @@ func (l *Lab) wait(ctx context.Context) error {
 		if n.Cut {
 			continue
 		}
-		done := l.step("%s (%s) ready", n.Name, n.Address)
 		if err := l.until(ctx, n.Name, func() error {
 			if !n.Init.Alive() {
 				return fmt.Errorf("it ended: see %s", l.path("log", n.Name+".log"))
@@ -445,9 +445,8 @@ func (l *Lab) wait(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		done()
+		l.done(begin, "%s (%s) ready", n.Name, n.Address)
 	}
-	done = l.step("cluster DNS ready")
 	err = l.until(ctx, "cluster DNS", func() error {
 		if !api.DNSReady(ctx) {
 			return errors.New("coredns isn't available: kubectl -n kube-system describe pods")
@@ -455,7 +454,7 @@ func (l *Lab) wait(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
-		done()
+		l.done(begin, "cluster DNS ready")
 	}
 	return err
 }
@@ -482,9 +481,11 @@ func (l *Lab) say(format string, args ...any) {
 // step begins a step; the returned function ends it and says how long it took.
 func (l *Lab) step(format string, args ...any) func() {
 	begin := time.Now()
-	return func() {
-		_, _ = fmt.Fprintf(l.Progress, "✓ %s %.1fs\n", fmt.Sprintf(format, args...), time.Since(begin).Seconds())
-	}
+	return func() { l.done(begin, format, args...) }
+}
+
+func (l *Lab) done(begin time.Time, format string, args ...any) {
+	_, _ = fmt.Fprintf(l.Progress, "✓ %s %.1fs\n", fmt.Sprintf(format, args...), time.Since(begin).Seconds())
 }
 
 func short(s string) string {

@@ -185,6 +185,9 @@ func (d Disk) Detach() error {
 	if err := shutdown(below); err != nil {
 		return fmt.Errorf("disk %s: shut down %s: %w", d.Name, below, err)
 	}
+	if d.nested() {
+		notice(d.Target())
+	}
 	if err := unmount(d.Target()); err != nil {
 		return err
 	}
@@ -204,6 +207,18 @@ func shutdown(path string) error {
 	}
 	defer func() { _ = f.Close() }()
 	return unix.IoctlSetPointerInt(int(f.Fd()), goingDown, withoutFlush)
+}
+
+// notice makes btrfs find out at once that nothing can be written any more: it tries to
+// commit, fails, and turns read-only. By itself it would within its commit interval of
+// half a minute, and say yes to each write until then.
+func notice(path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return // it knows already
+	}
+	defer func() { _ = f.Close() }()
+	_ = unix.Syncfs(int(f.Fd()))
 }
 
 // unmount takes the file system away even while files are open: daemons don't let go of a

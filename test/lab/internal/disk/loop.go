@@ -98,7 +98,9 @@ func holders(name string) string {
 		files, _ := filepath.Glob(p + "/fd/*")
 		for _, f := range append(files, p+"/cwd", p+"/root") {
 			var s unix.Stat_t
-			held = held || unix.Stat(f, &s) == nil && s.Dev == device
+			err := unix.Stat(f, &s)
+			// A file of a dead xfs doesn't even tell its device.
+			held = held || err == nil && s.Dev == device || err == unix.EIO
 		}
 		if held {
 			comm, _ := os.ReadFile(p + "/comm")

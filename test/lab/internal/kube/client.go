@@ -46,8 +46,9 @@ func NewClient(server string, keys *pki.Dir, name string) (*Client, error) {
 	}}, nil
 }
 
-// do sends a request and decodes the answer into out unless that is nil.
-func (c *Client) do(ctx context.Context, method, path, kind string, body []byte, out any) error {
+// Do sends a request and decodes the answer into out, unless that is nil; a *string gets it
+// as it is.
+func (c *Client) Do(ctx context.Context, method, path, kind string, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -72,7 +73,11 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte,
 		}
 		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, status.Message)
 	}
-	if out == nil {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *string:
+		*out = string(answer)
 		return nil
 	}
 	return json.Unmarshal(answer, out)
@@ -82,7 +87,7 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body []byte,
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return c.do(ctx, http.MethodGet, "/readyz", "", nil, nil)
+	return c.Do(ctx, http.MethodGet, "/readyz", "", nil, nil)
 }
 
 // object is the part of an object that says where it lives.
@@ -95,8 +100,8 @@ type object struct {
 	} `json:"metadata"`
 }
 
-// path is where an object is found. The plural is the kind with an s, but for classes:
-// the lab brings few kinds, and a wrong guess is a 404 at the first start.
+// path is where an object is found. The plural is guessed from the kind: discovery would
+// cost more than the few kinds are worth, and a wrong guess is a 404 at the first try.
 func (o object) path() string {
 	base := "/apis/" + o.APIVersion
 	if !strings.Contains(o.APIVersion, "/") {
@@ -105,9 +110,14 @@ func (o object) path() string {
 	if o.Metadata.Namespace != "" {
 		base += "/namespaces/" + o.Metadata.Namespace
 	}
-	plural := strings.ToLower(o.Kind) + "s"
-	if strings.HasSuffix(o.Kind, "Class") {
-		plural = strings.ToLower(o.Kind) + "es"
+	plural := strings.ToLower(o.Kind)
+	switch {
+	case strings.HasSuffix(plural, "s"):
+		plural += "es"
+	case strings.HasSuffix(plural, "y"):
+		plural = strings.TrimSuffix(plural, "y") + "ies"
+	default:
+		plural += "s"
 	}
 	return base + "/" + plural + "/" + o.Metadata.Name
 }
@@ -120,7 +130,7 @@ func (c *Client) Apply(ctx context.Context, documents string) error {
 		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
 			return err
 		}
-		if err := c.do(ctx, http.MethodPatch, o.path()+"?fieldManager=lab&force=true", "application/apply-patch+yaml", []byte(doc), nil); err != nil {
+		if err := c.Do(ctx, http.MethodPatch, o.path()+"?fieldManager=lab&force=true", "application/apply-patch+yaml", []byte(doc), nil); err != nil {
 			return err
 		}
 	}
@@ -132,6 +142,20 @@ func (c *Client) Apply(ctx context.Context, documents string) error {
 //
 //go:embed base.yaml
 var Base string
+
+// Delete removes the objects of YAML documents; those that aren't there are fine.
+func (c *Client) Delete(ctx context.Context, documents string) error {
+	for doc := range strings.SplitSeq(documents, "\n---\n") {
+		var o object
+		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+			return err
+		}
+		if err := c.Do(ctx, http.MethodDelete, o.path(), "", nil, nil); err != nil && !strings.Contains(err.Error(), "404 ") {
+			return err
+		}
+	}
+	return nil
+}
 
 // conditions are what a node or a deployment says about itself.
 type conditions struct {
@@ -152,11 +176,11 @@ func (c conditions) has(kind string) bool {
 // NodeReady says whether a node is Ready.
 func (c *Client) NodeReady(ctx context.Context, name string) bool {
 	var n conditions
-	return c.do(ctx, http.MethodGet, "/api/v1/nodes/"+name, "", nil, &n) == nil && n.has("Ready")
+	return c.Do(ctx, http.MethodGet, "/api/v1/nodes/"+name, "", nil, &n) == nil && n.has("Ready")
 }
 
 // DNSReady says whether names are resolved.
 func (c *Client) DNSReady(ctx context.Context) bool {
 	var d conditions
-	return c.do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "", nil, &d) == nil && d.has("Available")
+	return c.Do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "", nil, &d) == nil && d.has("Available")
 }

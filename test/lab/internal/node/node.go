@@ -149,11 +149,10 @@ func (c Config) names() error {
 // kernel sets what routers of pods need, in this node's network namespace only.
 func (c Config) kernel() error {
 	for path, value := range map[string]string{
-		"net/ipv4/ip_forward":                 "1",
-		"net/bridge/bridge-nf-call-iptables":  "1",
-		"net/ipv4/conf/all/rp_filter":         "0",
-		"net/ipv4/conf/default/rp_filter":     "0",
-		"net/ipv4/ip_unprivileged_port_start": "1024",
+		"net/ipv4/ip_forward":                "1",
+		"net/bridge/bridge-nf-call-iptables": "1",
+		"net/ipv4/conf/all/rp_filter":        "0",
+		"net/ipv4/conf/default/rp_filter":    "0",
 	} {
 		if err := os.WriteFile("/proc/sys/"+path, []byte(value), 0); err != nil {
 			return err
