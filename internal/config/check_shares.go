@@ -182,7 +182,7 @@ func (c *check) nfs(at string, in v1alpha1.NFS, share *Share) NFS {
 	if len(nfs.Versions) == 0 {
 		nfs.Versions = []int{4}
 		if c.wrote(at + ".versions") {
-			c.fail(at+".versions", "there is no version", "write [4], or [3, 4] for old consoles")
+			c.fail(at+".versions", "there is no version", "write [4]")
 		}
 	}
 	for i, text := range in.Clients {

@@ -18,6 +18,7 @@ var notBuilt = []struct {
 	{"users[].quota", written},
 	{"devices[].camera", written},
 	{"dnas.shares[].smb.timeMachine", isTrue},
+	{"dnas.shares[].nfs.versions[]", func(v reflect.Value) bool { return v.Int() == 3 }},
 	{"dnas.shares[].protect", written},                 // default: losses 200, percent 5, per 1h
 	{"platform.ingress.controller", isNot("none")},     // default: bundled
 	{"platform.tls.mode", isNot("none")},               // default: own-ca, acme with a domain
