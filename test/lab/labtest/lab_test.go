@@ -3,6 +3,7 @@ package labtest
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,8 +85,21 @@ func TestLab(t *testing.T) {
 		_, err := a.ask("eater", "eat", "mib", "1900")
 		require.Error(t, err, "a pod that takes more than the node has is killed")
 		eventually(t, func() error {
-			_, err := a.ask("eater", "") // the kubelet started it again
-			return err
+			var pod struct {
+				Status struct {
+					ContainerStatuses []struct {
+						State, LastState struct{ Terminated struct{ Reason string } }
+					}
+				}
+			}
+			if err := a.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/default/pods/eater", "", nil, &pod); err != nil {
+				return err
+			}
+			c := pod.Status.ContainerStatuses[0]
+			if c.State.Terminated.Reason != "OOMKilled" && c.LastState.Terminated.Reason != "OOMKilled" {
+				return fmt.Errorf("its state is %+v", c)
+			}
+			return nil
 		})
 		l.nodes(t, "Ready", "Ready")
 	})

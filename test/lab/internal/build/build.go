@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Kubernetes is the version that go.mod names; the programs must be told, or they say v0.0.0.
@@ -96,6 +97,8 @@ func (c Cache) Build(ctx context.Context, dir string, output io.Writer) error {
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		flags += fmt.Sprintf(" -X %[1]s.gitVersion=v%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", pkg, Kubernetes, parts[0], parts[1])
 	}
+	runtime.LockOSThread() // Pdeathsig fires when the starting thread ends, not the process
+	defer runtime.UnlockOSThread()
 	// grpcnotrace keeps the linker's dead code elimination, which halves the program.
 	for _, args := range [][]string{
 		{"-tags=cluster,grpcnotrace", "-ldflags=" + flags, "-o=" + filepath.Join(out, Program), "./kubernetes"},
@@ -103,6 +106,8 @@ func (c Cache) Build(ctx context.Context, dir string, output io.Writer) error {
 	} {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-buildvcs=false"}, args...)...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = src, output, output
+		// Compilers that were begun end by themselves, but no new ones after a crash.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("go build %s: %w", args[len(args)-1], err)

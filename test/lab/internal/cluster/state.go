@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -29,6 +30,9 @@ type Lab struct {
 	Progress io.Writer
 
 	state state
+	// lock is held while a command changes the lab. Programs that it starts inherit it, so
+	// that a teardown after a crash waits for them and not only for their parent.
+	lock *os.File
 }
 
 // Spec is what can be chosen at the first start.
@@ -93,13 +97,24 @@ func Open(name, dir string, progress io.Writer, change bool) (*Lab, func(), erro
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 			return nil, nil, err
 		}
-		done = func() { _ = lock.Close() }
+		l.lock, done = lock, func() { _ = lock.Close() }
 	}
 	if err := l.read(); err != nil {
 		done()
 		return nil, nil, err
 	}
 	return l, done, nil
+}
+
+// tool runs a program that may outlive this one for a moment.
+func (l *Lab) tool(argv ...string) error {
+	c := exec.Command(argv[0], argv[1:]...)
+	c.ExtraFiles = []*os.File{l.lock}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 func (l *Lab) path(elements ...string) string {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -119,8 +118,8 @@ func (l *Lab) programs(from string) error {
 		if os.Link(source, target) == nil {
 			continue
 		}
-		if out, err := exec.Command("cp", source, target).CombinedOutput(); err != nil { // another file system
-			return fmt.Errorf("%w: %s", err, out)
+		if err := l.tool("cp", source, target); err != nil { // another file system
+			return err
 		}
 	}
 	return nil
@@ -248,7 +247,7 @@ func (l *Lab) startLAN(ctx context.Context) (changed bool, err error) {
 	logFile := l.path("log", "lan.log")
 	l.state.LAN, err = namespace.Bear(namespace.Birth{
 		Argv: []string{"init-lan", l.path("run", "lan.json")}, Groups: group, Log: logFile,
-	}, listener, tell)
+	}, l.lock, listener, tell)
 	_ = tell.Close()
 	if err != nil {
 		return true, err
@@ -338,12 +337,12 @@ func (l *Lab) furnish(n *node) error {
 		return err
 	}
 	if !fileExists(filepath.Join(root, "etc/passwd")) {
-		if out, err := exec.Command("cp", "-a", "/etc/.", filepath.Join(root, "etc")).CombinedOutput(); err != nil {
-			return fmt.Errorf("copy /etc: %w: %s", err, out)
+		if err := l.tool("cp", "-a", "/etc/.", filepath.Join(root, "etc")); err != nil {
+			return err
 		}
 	}
 	for _, d := range n.Disks {
-		if err := d.Create(l.path("nodes", n.Name, "disks")); err != nil {
+		if err := d.Create(l.path("nodes", n.Name, "disks"), l.tool); err != nil {
 			return err
 		}
 		if err := d.MountPoint(root); err != nil {
@@ -375,7 +374,7 @@ func (l *Lab) power(n *node) error {
 	defer func() { _ = goAhead.Close() }()
 	n.Init, err = namespace.Bear(namespace.Birth{
 		Argv: []string{"init-node", config}, Groups: group, Log: l.path("log", n.Name+".log"),
-	}, wait)
+	}, l.lock, wait)
 	_ = wait.Close()
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -53,8 +52,9 @@ func (d Disk) drive() string { return filepath.Join(drives, d.Name) }
 // nested says whether the file system lies in a file on a drive.
 func (d Disk) nested() bool { return d.Filesystem == "btrfs" }
 
-// Create makes the disk's file in a folder, once. It mounts nothing.
-func (d Disk) Create(folder string) error {
+// Create makes the disk's file in a folder, once, with programs that run starts. It mounts
+// nothing.
+func (d Disk) Create(folder string, run func(argv ...string) error) error {
 	path := filepath.Join(folder, d.image())
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -76,7 +76,7 @@ func (d Disk) Create(folder string) error {
 		"ext4":  {"mkfs.ext4", "-q", "-m", "0", "-L", d.Name, data},
 		"xfs":   {"mkfs.xfs", "-q", "-L", d.Name, data},
 	}[d.Filesystem]
-	if err := command(tool...); err != nil {
+	if err := run(tool...); err != nil {
 		return err
 	}
 	if !d.nested() {
@@ -86,7 +86,7 @@ func (d Disk) Create(folder string) error {
 	if err := sparse(outer, size+size/8); err != nil {
 		return err
 	}
-	if err := command("mkfs.ext4", "-q", "-m", "0", "-L", "drive", "-d", filepath.Dir(data), outer); err != nil {
+	if err := run("mkfs.ext4", "-q", "-m", "0", "-L", "drive", "-d", filepath.Dir(data), outer); err != nil {
 		return err
 	}
 	return os.Rename(outer, path)
@@ -264,12 +264,4 @@ func sparse(path string, size int64) error {
 		return err
 	}
 	return errors.Join(f.Truncate(size), f.Close())
-}
-
-func command(argv ...string) error {
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

@@ -42,7 +42,9 @@ func TestPulledDisk(t *testing.T) {
 			}
 			inNode(t)
 			d := Disk{Label: "disktest/" + filesystem, Name: "data", Filesystem: filesystem}
-			require.NoError(t, d.Create(Images))
+			require.NoError(t, d.Create(Images, func(argv ...string) error {
+				return exec.Command(argv[0], argv[1:]...).Run()
+			}))
 			require.NoError(t, d.MountPoint("/"))
 			require.NoError(t, d.Attach(time.Second))
 			require.NoError(t, d.Attach(time.Second), "attaching what is there is fine")

@@ -143,12 +143,12 @@ const flags = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
 const Midwife = "init-midwife"
 
 // Bear starts this program with b.Argv as the first process of new namespaces, and the
-// files as its descriptors 3 and up.
+// files as its descriptors 3 and up. Until it is born the lock can't be had by others.
 //
 // A process between enters the cgroups first, because a new cgroup namespace has the
 // cgroup of its maker as its root. It ends at once, so that the newborn has no parent
 // here and outlives the command.
-func Bear(b Birth, files ...*os.File) (Process, error) {
+func Bear(b Birth, lock *os.File, files ...*os.File) (Process, error) {
 	input, err := json.Marshal(b)
 	if err != nil {
 		return Process{}, err
@@ -158,7 +158,7 @@ func Bear(b Birth, files ...*os.File) (Process, error) {
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/proc/self/exe", Midwife)
 	cmd.Stdin = strings.NewReader(string(input))
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = append([]*os.File{lock}, files...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -191,7 +191,8 @@ func Deliver() error {
 		return err
 	}
 	files := []*os.File{none, log, log}
-	for fd := uintptr(3); inherited(fd); fd++ {
+	const lock = 3 // stays here
+	for fd := uintptr(lock + 1); inherited(fd); fd++ {
 		files = append(files, os.NewFile(fd, "inherited"))
 	}
 	child, err := os.StartProcess("/proc/self/exe", append([]string{"lab"}, b.Argv...), &os.ProcAttr{
