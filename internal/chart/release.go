@@ -42,6 +42,7 @@ type Release struct {
 type Releases struct {
 	namespace string
 	config    *action.Configuration
+	offers    func() (version string, apis chartutil.VersionSet, err error) // the cluster's capabilities
 }
 
 // Open gives access to the releases of a namespace. log gets Helm's own
@@ -53,7 +54,22 @@ func Open(getter genericclioptions.RESTClientGetter, namespace string, log func(
 	if err := config.Init(getter, namespace, "secret", log); err != nil {
 		return nil, err
 	}
-	return &Releases{namespace: namespace, config: config}, nil
+	return &Releases{namespace: namespace, config: config, offers: func() (string, chartutil.VersionSet, error) { return offered(getter) }}, nil
+}
+
+// offered asks a cluster for its version and API groups.
+func offered(getter genericclioptions.RESTClientGetter) (string, chartutil.VersionSet, error) {
+	discovery, err := getter.ToDiscoveryClient()
+	if err != nil {
+		return "", nil, err
+	}
+	discovery.Invalidate()
+	version, err := discovery.ServerVersion()
+	if err != nil {
+		return "", nil, fmt.Errorf("ask the cluster for its version: %w", err)
+	}
+	apis, err := action.GetVersionSet(discovery)
+	return version.GitVersion, apis, err
 }
 
 // Plan is what Apply would do.
@@ -246,23 +262,14 @@ func (r *Releases) last(name string) (*release.Release, error) {
 
 // render renders as Helm will, with what the cluster offers.
 func (r *Releases) render(wanted Release, isUpgrade bool) (*Rendering, error) {
-	discovery, err := r.config.RESTClientGetter.ToDiscoveryClient()
-	if err != nil {
-		return nil, err
-	}
-	discovery.Invalidate()
-	version, err := discovery.ServerVersion()
-	if err != nil {
-		return nil, fmt.Errorf("ask the cluster for its version: %w", err)
-	}
-	offered, err := action.GetVersionSet(discovery)
+	version, apis, err := r.offers()
 	if err != nil {
 		return nil, err
 	}
 	return wanted.Chart.render(RenderOptions{
 		Release: wanted.Name, Namespace: r.namespace, Values: wanted.Values,
-		KubeVersion: version.GitVersion,
-	}, offered, isUpgrade)
+		KubeVersion: version,
+	}, apis, isUpgrade)
 }
 
 func sameValues(a, b chartutil.Values) bool {

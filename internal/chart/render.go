@@ -133,3 +133,12 @@ func copyValues(values map[string]any) (map[string]any, error) {
 	}
 	return copied, nil
 }
+
+// Objects counts the objects, hooks aside.
+func (r *Rendering) Objects() int {
+	found, err := objects(r.Manifest)
+	if err != nil {
+		return 0 // Helm parsed it before
+	}
+	return len(found)
+}

@@ -50,7 +50,7 @@ func (u *Up) releases() ([]wanted, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.on = strings.TrimSpace(rendered.Manifest) != ""
+		r.on = rendered.Objects() > 0
 	}
 	return list, nil
 }
