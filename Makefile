@@ -6,7 +6,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 TIMES       := dist/times
 # Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
-SHARDS      := one-board examples fuzz bench
+SHARDS      := sops fuzz bench
 SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD))) % $(words $(SHARDS)) + 1),$(SHARDS))
 
 export GOTOOLCHAIN = local
@@ -37,7 +37,7 @@ status: ## What runs in the cloud of `make up`
 ##@ Test
 
 .PHONY: test
-test: deps test-begin lint test-quick test-charts test-lab test-e2e shard ## What CI runs: everything quick, the charts, the lab, the scenarios, one shard of the long ones
+test: deps test-begin lint test-quick test-charts test-lab test-images test-e2e shard ## What CI runs: everything quick, the charts, the lab, the scenarios, one shard of the long ones
 	@echo; echo "Slowest first:"; sort -rn $(TIMES)
 
 .PHONY: test-begin
@@ -46,7 +46,7 @@ test-begin:
 
 .PHONY: test-quick
 test-quick: ## Unit tests and command scripts: no root, no cluster
-	$(call part,unit tests and command scripts,$(GO) test ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/...)
+	$(call part,unit tests and command scripts,$(GO) test -short ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/...)
 
 .PHONY: test-charts
 test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 and Helm 4
@@ -56,20 +56,20 @@ test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 a
 test-lab: ## The offline cluster itself (root)
 	$(call part,lab,$(GO) test -C test/lab -count=1 -timeout 20m ./...)
 
+.PHONY: test-images
+test-images: ## Each image, built and its programs run (root)
+	$(call part,images,$(GO) test -count=1 -timeout 20m ./images)
+
 .PHONY: test-e2e
-test-e2e: build ## Scenarios with real clients on a real cluster (root); DRIVER=lab|kind|existing
+test-e2e: build bin/lab bin/helm3 bin/helm4 bin/syncthing images ## Scenarios with real clients on a real cluster (root); DRIVER=lab|kind|existing
 	$(call part,scenarios,$(GO) test -C test -count=1 -timeout 30m -v -run 'TestCore' ./e2e/)
 
 .PHONY: shard
 shard: shard-$(SHARD)
 
-.PHONY: shard-one-board
-shard-one-board: build
-	$(call part,shard one-board,$(GO) test -C test -count=1 -timeout 20m -v -run 'TestOneBoard' ./e2e/)
-
-.PHONY: shard-examples
-shard-examples: build
-	$(call part,shard examples,$(GO) test -C test -count=1 -timeout 20m -v -run 'TestReadme' ./e2e/)
+.PHONY: shard-sops
+shard-sops: bin/sops ## The secrets file beside the real sops
+	$(call part,shard sops,HOMECLOUD_REQUIRE_SOPS=1 $(GO) test -count=1 -run 'SOPS|Proved' ./internal/secrets)
 
 .PHONY: shard-fuzz
 shard-fuzz: ## Every fuzz target for a while (FUZZTIME)
@@ -80,11 +80,11 @@ FUZZTIME ?= 30s
 shard-bench: bench
 
 .PHONY: test-all
-test-all: deps test-begin lint test-quick test-charts test-lab test-e2e $(SHARDS:%=shard-%) ## Everything
+test-all: deps test-begin lint test-quick test-charts test-lab test-images test-e2e $(SHARDS:%=shard-%) ## Everything
 	@echo; echo "Slowest first:"; sort -rn $(TIMES)
 
 .PHONY: bench
-bench: build ## Figures: lab start, memory per component, SMB put to NFS read beside bare daemons
+bench: build bin/lab images ## Figures: lab start, memory per component, SMB put to NFS read beside bare daemons
 	$(call part,bench,$(GO) test -C test -count=1 -timeout 30m -v -run '^$$' -bench . -benchtime 1x ./bench/)
 
 ##@ Build
@@ -98,10 +98,17 @@ bin/hcchart bin/homecloud-agent: bin/%:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
-.PHONY: bin/lab bin/syncthing
+.PHONY: bin/lab
 bin/lab:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -C test/lab -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+
+# The scenarios' phone: the same Syncthing as the boards'.
+bin/syncthing: images/syncthing/go.sum
+	CGO_ENABLED=0 $(GO) build -C images/syncthing -trimpath -tags noassets,noupgrade -o $(CURDIR)/$@ github.com/syncthing/syncthing/cmd/syncthing
+
+bin/sops: tools/sops/go.sum
+	$(GO) build -C tools/sops -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/getsops/sops/v3/cmd/sops
 
 # Without these flags a Helm 3 built from its module believes in Kubernetes 1.20.
 KUBE_MINOR   := 34
@@ -114,7 +121,7 @@ bin/golangci-lint: tools/lint/go.sum
 	$(GO) build -C tools/lint -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: images
-images: deps bin/homecloud-agent ## Container images as archives, in dist/images (root)
+images: ## Container images as archives, in dist/images (root)
 	$(GO) run ./images build
 
 .PHONY: dist

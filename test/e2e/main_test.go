@@ -82,14 +82,18 @@ func eventually(t *testing.T, what string, condition func(ctx context.Context) e
 	defer cancel()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := condition(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil { // an error of the waiting's end says nothing
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			require.NoError(t, fmt.Errorf("%s: not within %s: %w", what, patience, err))
+			require.NoError(t, fmt.Errorf("%s: not within %s: %w", what, patience, last))
 		case <-tick.C:
 		}
 	}
