@@ -29,7 +29,8 @@ func (e Expectation) Path() string { return filepath.Join(e.Root, e.Disk) }
 // Identity tells one mounting of one disk from every other. A daemon that was
 // started on one identity must not go on with another.
 type Identity struct {
-	Mount      uint64 // of the mount; never reused since Linux 6.8
+	Mount      uint64 // number of the mount
+	Unique     bool   // no other mount gets that number (Linux 6.8)
 	Device     uint64 // st_dev
 	Generation string // of the sentinel
 }
@@ -85,7 +86,7 @@ func (e Expectation) Check() (Found, error) {
 		}
 	}
 	return Found{
-		Identity:   Identity{Mount: mount.id, Device: mount.device, Generation: sentinel.Generation},
+		Identity:   Identity{Mount: mount.id, Unique: mount.unique, Device: mount.device, Generation: sentinel.Generation},
 		Sentinel:   sentinel,
 		FileSystem: mount.fileSystem,
 		Unproved:   unproved,
@@ -151,6 +152,7 @@ type openedMount struct {
 	file       *os.File
 	point      string
 	id         uint64
+	unique     bool
 	device     uint64
 	fileSystem string
 }
@@ -208,7 +210,7 @@ func (m *openedMount) identify() error {
 	m.device = own.Dev
 	m.id = uint64(id)
 	if unique, ok := uniqueMountID(m.fd()); ok {
-		m.id = unique
+		m.id, m.unique = unique, true
 	}
 	return nil
 }

@@ -113,6 +113,7 @@ func TestAdoptionRefuses(t *testing.T) {
 			require.NoError(t, os.MkdirAll(d.In("source"), 0o755))
 			require.NoError(t, os.MkdirAll(d.In("above/data"), 0o755))
 			require.NoError(t, unix.Mount(d.In("source"), d.In("above/data"), "", unix.MS_BIND, ""))
+			t.Cleanup(func() { _ = unix.Unmount(d.In("above/data"), unix.MNT_DETACH) })
 			a.Path = d.In("above/data")
 		}, "same file system as the folder above"},
 		{"a mount point of another name", func(t *testing.T, d *disktest.Disk, a *disk.Adoption) {
@@ -122,7 +123,8 @@ func TestAdoptionRefuses(t *testing.T) {
 		{"a file system without a UUID", func(t *testing.T, d *disktest.Disk, a *disk.Adoption) {
 			a.Path = filepath.Join(d.Root, "memory", "data")
 			require.NoError(t, os.MkdirAll(a.Path, 0o755))
-			require.NoError(t, unix.Mount("tmpfs", a.Path, "proc", 0, ""))
+			require.NoError(t, unix.Mount("none", a.Path, "ramfs", 0, ""))
+			t.Cleanup(func() { _ = unix.Unmount(a.Path, unix.MNT_DETACH) })
 		}, "use btrfs, ext4 or xfs"},
 		{"a copy of a disk", func(t *testing.T, d *disktest.Disk, _ *disk.Adoption) {
 			copySentinel(t, d)

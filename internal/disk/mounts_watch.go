@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,10 @@ type mountWatch struct {
 	// nothing. Before Linux 6.8 the number of a mount is given away again at
 	// once, so an unmount and a mount between two checks would look like one.
 	mountings atomic.Uint64
+
+	point string
+	lock  sync.Mutex
+	last  Mount // guarded by lock
 
 	table *os.File
 	stop  *os.File
@@ -33,17 +38,28 @@ func watchMounts(point string) (*mountWatch, error) {
 		table.Close()
 		return nil, fmt.Errorf("watch the mount table: %w", err)
 	}
-	w := &mountWatch{changed: make(chan struct{}, 1), table: table, stop: write, done: make(chan struct{})}
+	w := &mountWatch{changed: make(chan struct{}, 1), point: point, last: mountedAt(point), table: table, stop: write, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		defer read.Close()
-		w.run(point, int(read.Fd()))
+		w.run(int(read.Fd()))
 	}()
 	return w, nil
 }
 
-func (w *mountWatch) run(point string, stop int) {
-	last := mountedAt(point)
+// look compares what is mounted at the point with the last time. The kernel
+// doesn't announce every change (Linux 6.18 is silent about some mounts over
+// another one, measured), so look is also called between.
+func (w *mountWatch) look() {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	if now := mountedAt(w.point); now != w.last {
+		w.last = now
+		w.mountings.Add(1)
+	}
+}
+
+func (w *mountWatch) run(stop int) {
 	for {
 		// Go's own poller doesn't wait for POLLPRI, which is what the mount
 		// table raises.
@@ -57,10 +73,7 @@ func (w *mountWatch) run(point string, stop int) {
 		if wait[1].Revents != 0 {
 			return
 		}
-		if now := mountedAt(point); now != last {
-			last = now
-			w.mountings.Add(1)
-		}
+		w.look()
 		select {
 		case w.changed <- struct{}{}:
 		default:

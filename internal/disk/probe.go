@@ -15,11 +15,12 @@ const maxStuck = 4
 
 // outcome is what one probe found.
 type outcome struct {
-	found    Found
-	mounting uint64
-	err      error
-	began    time.Time
-	turn     int
+	found     Found
+	writtenOn uint64 // of a write probe: the mounting it was about
+	mounting  uint64
+	err       error
+	began     time.Time
+	turn      int
 }
 
 // probe runs one thing that may hang, one at a time, beside the caller.

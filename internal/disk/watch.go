@@ -103,6 +103,7 @@ func (w *Watch) Run(ctx context.Context, report func(Verdict)) error {
 		case <-table.changed:
 			s.startRead()
 		case <-ticker.C:
+			table.look()
 			s.startRead()
 		case answer := <-w.fresh:
 			s.waiting = append(s.waiting, waiter{answer: answer, since: time.Now()})
@@ -114,9 +115,12 @@ func (w *Watch) Run(ctx context.Context, report func(Verdict)) error {
 		}
 		mounting := table.mountings.Load()
 		if s.read.abandonReplaced(mounting) {
+			s.readError, s.wrote = errors.New("the disk that was mounted before has died"), false
 			s.startRead()
 		}
-		s.write.abandonReplaced(mounting)
+		if s.write.abandonReplaced(mounting) {
+			s.wrote = false
+		}
 		s.judge()
 	}
 }
@@ -134,7 +138,8 @@ type watchState struct {
 	readAgain   bool // asked for while one was running
 
 	found     Found
-	mounting  uint64
+	readOn    uint64    // count of mountings before the read behind found
+	mounting  uint64    // the same, zero where mounts have numbers of their own
 	readAt    time.Time // when the read behind found was begun
 	readError error
 
@@ -169,7 +174,13 @@ func (s *watchState) afterRead(o outcome) {
 	if !s.read.finish(o) {
 		return
 	}
-	s.found, s.readError, s.mounting, s.readAt = o.found, o.err, o.mounting, o.began
+	s.found, s.readError, s.readOn, s.readAt = o.found, o.err, o.mounting, o.began
+	// The count may grow a moment after the mount was seen: where the kernel
+	// tells mounts apart by itself, it would only cause a needless restart.
+	s.mounting = o.mounting
+	if o.found.Identity.Unique {
+		s.mounting = 0
+	}
 	if o.err != nil {
 		s.wrote = false // a disk that comes back is asked to write first
 	}
@@ -206,12 +217,13 @@ func (s *watchState) startWrite() {
 	}
 	expected := s.found.Identity
 	first := !s.wrote || s.written != expected
-	s.write.start(s.mounting, func() outcome {
+	mounting := s.mounting
+	s.write.start(s.readOn, func() outcome {
 		if first {
 			removeLeftProbes(s.Path())
 		}
 		err := s.ProbeWrite(expected, s.probeName)
-		return outcome{found: Found{Identity: expected}, err: err}
+		return outcome{found: Found{Identity: expected}, writtenOn: mounting, err: err}
 	})
 }
 
@@ -219,7 +231,7 @@ func (s *watchState) afterWrite(o outcome) {
 	if !s.write.finish(o) {
 		return
 	}
-	s.wrote, s.written, s.writtenOn, s.writtenAt, s.writeError = true, o.found.Identity, o.mounting, o.began, o.err
+	s.wrote, s.written, s.writtenOn, s.writtenAt, s.writeError = true, o.found.Identity, o.writtenOn, o.began, o.err
 	if s.readError == nil && (s.written != s.found.Identity || s.writtenOn != s.mounting || s.awaited()) {
 		s.startWrite()
 	}

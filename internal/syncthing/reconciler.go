@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/disk"
@@ -119,6 +117,13 @@ func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
 		// Its gate doesn't let Syncthing run either.
 		return true
 	}
+	for _, node := range sortedKeys(settings.Nodes) {
+		missing := ""
+		if _, known := peers.IDs[node]; !known {
+			missing = "has no device ID in the Secret"
+		}
+		r.tell("node "+node, missing)
+	}
 	client := NewClient(r.Socket, peers.APIKey)
 	defer client.Close()
 	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}}
@@ -126,13 +131,6 @@ func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
 		return problem(err)
 	}
 	r.tell("all", "")
-	for _, node := range slices.Sorted(maps.Keys(settings.Nodes)) {
-		if _, known := peers.IDs[node]; !known {
-			r.tell("node "+node, "has no device ID in the Secret")
-		} else {
-			r.tell("node "+node, "")
-		}
-	}
 	for share := range settings.Folders {
 		if err := p.problems[share]; err != nil {
 			r.tell("share "+share, err.Error())

@@ -66,8 +66,7 @@ func New(t testing.TB, fileSystem string) *Disk {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts a file system on a loop device")
 	}
-	mkfs, err := exec.LookPath("mkfs." + fileSystem)
-	if err != nil {
+	if _, err := exec.LookPath("mkfs." + fileSystem); err != nil {
 		t.Skipf("needs mkfs.%s", fileSystem)
 	}
 	// Not t.TempDir: others than root have to reach the disk.
@@ -79,9 +78,19 @@ func New(t testing.TB, fileSystem string) *Disk {
 	require.NoError(t, os.MkdirAll(d.Path(), 0o755))
 	require.NoError(t, os.WriteFile(d.image, nil, 0o600))
 	require.NoError(t, os.Truncate(d.image, sizes[fileSystem]))
-	d.run(mkfs, "-q", d.image)
+	d.Format()
 	d.Mount()
 	return d
+}
+
+// Format makes a new file system in the place of an unmounted one.
+func (d *Disk) Format() {
+	d.t.Helper()
+	force := "-f"
+	if d.FileSystem == "ext4" {
+		force = "-F"
+	}
+	d.run("mkfs."+d.FileSystem, "-q", force, d.image)
 }
 
 // Path is the mount point.
