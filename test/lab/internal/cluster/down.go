@@ -82,7 +82,7 @@ func (l *Lab) forget(keep Keep) error {
 		}
 	}
 	remove := []string{"etcd", "pki", "nodes", "log", "run", "bin", "api-stopped", "lab.json", "lab.json.new"}
-	if keep == KeepNothing {
+	if keep == KeepNothing || !fileExists(l.path("stores")) {
 		remove = append(remove, "stores", "lock")
 	}
 	for _, name := range remove {

@@ -87,23 +87,42 @@ func Open(name, dir string, progress io.Writer, change bool) (*Lab, func(), erro
 	l := &Lab{Name: name, Dir: dir, Progress: progress}
 	done := func() {}
 	if change {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if l.lock, err = lock(l.path("lock")); err != nil {
 			return nil, nil, err
 		}
-		lock, err := os.OpenFile(l.path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-			return nil, nil, err
-		}
-		l.lock, done = lock, func() { _ = lock.Close() }
+		done = func() { _ = l.lock.Close() }
 	}
 	if err := l.read(); err != nil {
 		done()
 		return nil, nil, err
 	}
 	return l, done, nil
+}
+
+// lock waits until no other command holds the file, and for one that removed it meanwhile.
+func lock(path string) (*os.File, error) {
+	for {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		held, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // tool runs a program that may outlive this one for a moment.

@@ -134,6 +134,13 @@ and nothing of the machine's own network is touched.`,
 	for _, c := range root.Commands() {
 		strict(c)
 	}
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return usageError{fmt.Errorf("unknown command %q", args[0])}
+	}
 	return root
 }
 

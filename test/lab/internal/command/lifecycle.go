@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -70,6 +71,8 @@ next lab of this name has them at once.`,
 		RunE: func(*cobra.Command, []string) error {
 			what := cluster.KeepImages
 			switch {
+			case keep && all:
+				return usageError{errors.New("--keep and --all exclude each other")}
 			case keep:
 				what = cluster.KeepAll
 			case all:
@@ -80,7 +83,6 @@ next lab of this name has them at once.`,
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "keep the cluster and its disks")
 	c.Flags().BoolVar(&all, "all", false, "delete the loaded images too")
-	c.MarkFlagsMutuallyExclusive("keep", "all")
 	return c
 }
 

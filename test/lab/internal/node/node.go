@@ -79,9 +79,9 @@ func Init(path string) error {
 		do   func() error
 	}{
 		{"file tree", func() error { return c.tree(trees) }},
-		{"cgroups", c.cgroups},
 		{"names", c.names},
 		{"network", waitForNetwork},
+		{"cgroups", c.cgroups},
 		{"kernel", c.kernel},
 		{"configuration", c.configure},
 		{"disks", c.attach},
@@ -103,7 +103,8 @@ func waitForNetwork() error {
 }
 
 // cgroups makes the top of the node's own tree ready for the kubelet: on version 2 nothing
-// may run there, and the children must get the controllers.
+// may run there, and the children must get the controllers. It comes after the network,
+// when the process that bore this one has left the cgroup.
 func (c Config) cgroups() error {
 	trees, err := cgroup.Own()
 	if err != nil {
