@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,9 +59,11 @@ type state struct {
 
 type node struct {
 	network.Node
-	Init  namespace.Process `json:"init"`
-	Disks []disk.Disk       `json:"disks"`
-	Cut   bool              `json:"cut,omitempty"`
+	Init namespace.Process `json:"init"`
+	// Started is when it last got power.
+	Started time.Time   `json:"started"`
+	Disks   []disk.Disk `json:"disks"`
+	Cut     bool        `json:"cut,omitempty"`
 	// Fresh nodes haven't run in this cluster.
 	Fresh bool `json:"fresh,omitempty"`
 }

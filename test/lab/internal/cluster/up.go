@@ -372,6 +372,7 @@ func (l *Lab) power(n *node) error {
 		return err
 	}
 	defer func() { _ = goAhead.Close() }()
+	n.Started = time.Now()
 	n.Init, err = namespace.Bear(namespace.Birth{
 		Argv: []string{"init-node", config}, Groups: group, Log: l.path("log", n.Name+".log"),
 	}, l.lock, wait)
@@ -437,7 +438,7 @@ func (l *Lab) wait(ctx context.Context, begin time.Time) error {
 			if !n.Init.Alive() {
 				return fmt.Errorf("it ended: see %s", l.path("log", n.Name+".log"))
 			}
-			if !api.NodeReady(ctx, n.Name) {
+			if !api.NodeReady(ctx, n.Name, n.Started) {
 				return fmt.Errorf("not Ready: see %s", filepath.Join(l.root(n), "var/log/kubelet.log"))
 			}
 			return nil

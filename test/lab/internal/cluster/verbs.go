@@ -312,7 +312,7 @@ func (l *Lab) Status(ctx context.Context) Status {
 		}
 		if n.Init.Alive() {
 			ns.State, ns.PID = "NotReady", n.Init.PID
-			if s.API == "answers" && api.NodeReady(ctx, n.Name) {
+			if s.API == "answers" && api.NodeReady(ctx, n.Name, n.Started) {
 				ns.State = "Ready"
 			}
 			ns.Memory, _ = l.memory(n)

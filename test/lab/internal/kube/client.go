@@ -160,27 +160,32 @@ func (c *Client) Delete(ctx context.Context, documents string) error {
 // conditions are what a node or a deployment says about itself.
 type conditions struct {
 	Status struct {
-		Conditions []struct{ Type, Status string } `json:"conditions"`
+		Conditions []struct {
+			Type, Status      string
+			LastHeartbeatTime time.Time
+		} `json:"conditions"`
 	} `json:"status"`
 }
 
-func (c conditions) has(kind string) bool {
+// has says whether a condition is true and, for nodes, was said after a time.
+func (c conditions) has(kind string, since time.Time) bool {
 	for _, x := range c.Status.Conditions {
 		if x.Type == kind {
-			return x.Status == "True"
+			return x.Status == "True" && (since.IsZero() || x.LastHeartbeatTime.After(since))
 		}
 	}
 	return false
 }
 
-// NodeReady says whether a node is Ready.
-func (c *Client) NodeReady(ctx context.Context, name string) bool {
+// NodeReady says whether a node is Ready, by its own word since it was started: the API
+// goes on saying so for a while after a node is lost.
+func (c *Client) NodeReady(ctx context.Context, name string, started time.Time) bool {
 	var n conditions
-	return c.Do(ctx, http.MethodGet, "/api/v1/nodes/"+name, "", nil, &n) == nil && n.has("Ready")
+	return c.Do(ctx, http.MethodGet, "/api/v1/nodes/"+name, "", nil, &n) == nil && n.has("Ready", started)
 }
 
 // DNSReady says whether names are resolved.
 func (c *Client) DNSReady(ctx context.Context) bool {
 	var d conditions
-	return c.Do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "", nil, &d) == nil && d.has("Available")
+	return c.Do(ctx, http.MethodGet, "/apis/apps/v1/namespaces/kube-system/deployments/coredns", "", nil, &d) == nil && d.has("Available", time.Time{})
 }
