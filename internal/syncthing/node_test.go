@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -188,7 +190,7 @@ func (n *node) startReconciler() {
 	go func() { ended <- r.Run(ctx) }()
 	n.reconciler = sync.OnceFunc(func() {
 		cancel()
-		require.NoError(n.t, <-ended)
+		assert.NoError(n.t, <-ended)
 		if n.t.Failed() {
 			n.t.Logf("the reconciler on %s said:\n%s", n.name, n.log)
 		}
@@ -332,4 +334,12 @@ func (b *lockedBuffer) Reset() {
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	b.buffer.Reset()
+}
+
+// der is what a certificate's PEM holds.
+func der(t *testing.T, certificate []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(certificate)
+	require.NotNil(t, block)
+	return block.Bytes
 }

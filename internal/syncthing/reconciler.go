@@ -78,6 +78,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			return nil
 		case err := <-watched:
 			watched <- err
+			if ctx.Err() != nil {
+				return nil
+			}
 			return fmt.Errorf("syncthing: the disk is no longer seen: %w", err)
 		case verdict = <-verdicts:
 			changed = true
