@@ -109,7 +109,7 @@ func replaceFile(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // nothing is there any more when all went well
+	defer func() { _ = os.Remove(file.Name()) }() // nothing is there any more when all went well
 	_, err = file.Write(content)
 	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
 		return err

@@ -172,10 +172,10 @@ func assemble(files map[string][]byte, source func(repository string) (*Chart, e
 		return nil, errors.New("no Chart.yaml: this isn't a chart")
 	}
 	if err := yaml.Unmarshal(content, c.meta); err != nil {
-		return nil, fmt.Errorf("Chart.yaml: %w", err)
+		return nil, fmt.Errorf("in Chart.yaml: %w", err)
 	}
 	if err := c.meta.Validate(); err != nil {
-		return nil, fmt.Errorf("Chart.yaml: %w", err)
+		return nil, fmt.Errorf("in Chart.yaml: %w", err)
 	}
 	c.Name, c.Version, c.AppVersion = c.meta.Name, c.meta.Version, c.meta.AppVersion
 

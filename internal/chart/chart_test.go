@@ -146,7 +146,7 @@ func TestKubernetesVersionIsTheCallers(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, r.Manifest, "kubernetes: v1.31.2")
 	_, err = library(t, "leaf").Render(RenderOptions{Release: "home", Namespace: "cloud", KubeVersion: "latest"})
-	require.ErrorContains(t, err, `Kubernetes version "latest"`)
+	require.ErrorContains(t, err, `version "latest" of Kubernetes`)
 }
 
 func BenchmarkRender(b *testing.B) {

@@ -75,7 +75,7 @@ func (c *Chart) render(o RenderOptions, offered chartutil.VersionSet, isUpgrade 
 	}
 	kube, err := chartutil.ParseKubeVersion(version)
 	if err != nil {
-		return nil, fmt.Errorf("Kubernetes version %q: %w", version, err)
+		return nil, fmt.Errorf("version %q of Kubernetes: %w", version, err)
 	}
 
 	install := action.NewInstall(&action.Configuration{Log: func(string, ...any) {}})

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,7 +86,13 @@ func (c *Cluster) Version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the cluster at %s doesn't answer: %w", c.host, err)
 	}
-	return versionOf(body)
+	var info struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(body, &info); err != nil || info.GitVersion == "" {
+		return "", fmt.Errorf("the server at %s doesn't answer like Kubernetes", c.host)
+	}
+	return info.GitVersion, nil
 }
 
 // EnsureNamespace creates the namespace, or puts the labels on it, and tells
