@@ -38,7 +38,7 @@ func runGate(root, status string, command []string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	watch := disk.NewWatch(disk.Expectation{Root: root, Disk: "data", Cluster: "home"}, log)
 	watch.Interval, watch.WriteInterval = 100*time.Millisecond, 300*time.Millisecond
-	watch.ReadLimit, watch.WriteLimit = time.Second, time.Second
+	watch.ReadLimit, watch.WriteLimit = 3*time.Second, 3*time.Second
 	code, err := (&gate.Gate{Watch: watch, Command: command, Status: status, Log: log}).Run(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -61,6 +61,9 @@ const daemon = `echo "start $$" >> "$LOG"; trap 'echo term >> "$LOG"; exit 3' TE
 
 func start(t *testing.T, root, script string) *gated {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds: runs real daemons behind real gates")
+	}
 	folder := t.TempDir()
 	g := &gated{t: t, status: filepath.Join(folder, "status"), log: filepath.Join(folder, "log"), output: &bytes.Buffer{}, ended: make(chan error, 1)}
 	g.cmd = exec.Command("/proc/self/exe", root, g.status, "/bin/sh", "-c", script)
@@ -147,8 +150,10 @@ func (g *gated) waitExit(code int) {
 }
 
 func TestDaemonComesAndGoesWithTheDisk(t *testing.T) {
+	t.Parallel()
 	for _, fileSystem := range []string{"btrfs", "ext4", "xfs"} {
 		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
 			d := disktest.New(t, fileSystem)
 			d.Adopt()
 			d.Unmount()
@@ -170,6 +175,7 @@ func TestDaemonComesAndGoesWithTheDisk(t *testing.T) {
 }
 
 func TestAnotherMountingOfTheSameDiskRestartsTheDaemon(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, daemon)
@@ -182,6 +188,7 @@ func TestAnotherMountingOfTheSameDiskRestartsTheDaemon(t *testing.T) {
 }
 
 func TestNewGenerationRestartsTheDaemon(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, daemon)
@@ -196,6 +203,7 @@ func TestNewGenerationRestartsTheDaemon(t *testing.T) {
 }
 
 func TestBrokenDiskEndsTheDaemon(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, fileSystem string
 		hurt             func(d *disktest.Disk)
@@ -214,6 +222,7 @@ func TestBrokenDiskEndsTheDaemon(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			d := disktest.New(t, test.fileSystem)
 			d.Adopt()
 			g := start(t, d.Root, daemon)
@@ -233,6 +242,7 @@ func TestBrokenDiskEndsTheDaemon(t *testing.T) {
 }
 
 func TestDiskOfAnotherClusterStartsNothing(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	adoption := d.Adoption()
 	adoption.Cluster = "neighbour"
@@ -244,8 +254,10 @@ func TestDiskOfAnotherClusterStartsNothing(t *testing.T) {
 }
 
 func TestFullDiskGoesOnServing(t *testing.T) {
+	t.Parallel()
 	for _, fileSystem := range []string{"btrfs", "ext4", "xfs"} {
 		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
 			d := disktest.New(t, fileSystem)
 			d.Adopt()
 			g := start(t, d.Root, daemon)
@@ -268,6 +280,7 @@ func TestFullDiskGoesOnServing(t *testing.T) {
 // A disk that answers no read hangs for real: the gate's cgroup may read one
 // byte per second from it.
 func TestHangingReadsEndTheDaemon(t *testing.T) {
+	t.Parallel()
 	const controller = "/sys/fs/cgroup/blkio"
 	if _, err := os.Stat(filepath.Join(controller, "blkio.throttle.read_bps_device")); err != nil {
 		t.Skip("needs a blkio controller with throttling (cgroup v1)")
@@ -309,6 +322,7 @@ func countThreads(t *testing.T, pid int) int {
 
 // What hangs on a disk that was replaced must not keep the new one closed.
 func TestNewDiskIsServedWhileTheOldOneStillHangs(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	replacement := disktest.New(t, "ext4")
@@ -328,6 +342,7 @@ func TestNewDiskIsServedWhileTheOldOneStillHangs(t *testing.T) {
 }
 
 func TestExitCodeIsTheDaemons(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	tests := []struct {
@@ -341,6 +356,7 @@ func TestExitCodeIsTheDaemons(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			g := start(t, d.Root, test.script)
 			g.waitExit(test.code)
 		})
@@ -348,6 +364,7 @@ func TestExitCodeIsTheDaemons(t *testing.T) {
 }
 
 func TestDaemonThatDiesOfTheDiskIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	// It notices before the gate does.
@@ -361,6 +378,7 @@ func TestDaemonThatDiesOfTheDiskIsWaitedFor(t *testing.T) {
 }
 
 func TestTermReachesTheDaemonWhichHasItsTime(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, `echo "start $$" >> "$LOG"; trap 'echo term >> "$LOG"; sleep 4; echo done >> "$LOG"; exit 3' TERM; while :; do sleep 0.05; done`)
@@ -381,6 +399,7 @@ func TestTermEndsAWaitingGate(t *testing.T) {
 }
 
 func TestDaemonThatIgnoresTermIsKilled(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, `echo "start $$" >> "$LOG"; trap '' TERM; while :; do sleep 0.05; done`)
@@ -390,6 +409,7 @@ func TestDaemonThatIgnoresTermIsKilled(t *testing.T) {
 }
 
 func TestReloadReachesTheDaemon(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, `trap 'echo reload >> "$LOG"' HUP; echo "start $$" >> "$LOG"; while :; do sleep 0.05; done`)
@@ -399,6 +419,7 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 }
 
 func TestProcessesThatTheDaemonLeftEndWithIt(t *testing.T) {
+	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
 	g := start(t, d.Root, `setsid sh -c 'echo "start $$" >> "$LOG"; exec sleep 1000' & wait; while :; do sleep 1; done`)

@@ -14,21 +14,29 @@ import (
 // replaces all of them at once, by a link named ..data: Read never mixes two
 // versions.
 func Read(folder string) (map[string][]byte, error) {
-	// The kubelet removes the old version right after it made the new one the
-	// current one; then the next try finds that.
-	for attempt := 0; ; attempt++ {
-		files, err := readVersion(folder)
-		if err == nil || attempt == 3 || !errors.Is(err, os.ErrNotExist) {
+	for attempt := 1; ; attempt++ {
+		version := current(folder)
+		files, err := readVersion(folder, version)
+		if current(folder) == version || attempt == attempts {
 			return files, err
 		}
+		// The kubelet removes a version as soon as it isn't the current one any
+		// more: what was read may be half of it.
 	}
 }
 
-func readVersion(folder string) (map[string][]byte, error) {
-	version := folder
+const attempts = 100
+
+// current is where the current version lies; the folder itself when it isn't
+// one of the kubelet's.
+func current(folder string) string {
 	if target, err := os.Readlink(filepath.Join(folder, "..data")); err == nil {
-		version = filepath.Join(folder, target)
+		return filepath.Join(folder, target)
 	}
+	return folder
+}
+
+func readVersion(folder, version string) (map[string][]byte, error) {
 	entries, err := os.ReadDir(version)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", folder, err)

@@ -83,6 +83,9 @@ func startCluster(t *testing.T, names ...string) *cluster {
 
 func newCluster(t *testing.T, names ...string) *cluster {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds: runs real Syncthings")
+	}
 	binary := syncthingBinary(t)
 	folder, err := os.MkdirTemp("", "homecloud-st-") // short: it holds Unix sockets
 	require.NoError(t, err)

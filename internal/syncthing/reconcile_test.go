@@ -15,6 +15,7 @@ import (
 )
 
 func TestTwoNodesShareFilesWithoutAnybodysHelp(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	c.eventually("the share's folder is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
@@ -46,6 +47,7 @@ func exists(path string) bool {
 }
 
 func TestUnchangedSettingsCauseNoChange(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a := c.nodes["node-1"]
 	c.eventually("in order", func() bool { return a.folderField("type") == "sendreceive" })
@@ -72,6 +74,7 @@ func readFile(t *testing.T, path string) string {
 }
 
 func TestDevicesComeAndGo(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a := c.nodes["node-1"]
 	phone := "MFZWI3D-BONSGYC-YLTMRWG-C43ENR5-QXGZDMM-FZWI3DP-BONSGYY-LTMRWAD"
@@ -110,6 +113,7 @@ func device(n *node, id string) map[string]any {
 }
 
 func TestNodeMissingInTheSecretIsNotCutOff(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	c.eventually("both share", func() bool { return len(folderDevices(a)) == 2 })
@@ -120,6 +124,7 @@ func TestNodeMissingInTheSecretIsNotCutOff(t *testing.T) {
 }
 
 func TestRemovedShareKeepsItsData(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1")
 	a := c.nodes["node-1"]
 	c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) })
@@ -137,6 +142,7 @@ func TestRemovedShareKeepsItsData(t *testing.T) {
 
 // What the whole package is for: nobody must announce "everything deleted".
 func TestEmptiedDiskNeverDeletesTheGoodCopy(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -150,6 +156,7 @@ func TestEmptiedDiskNeverDeletesTheGoodCopy(t *testing.T) {
 }
 
 func TestMarkerThatVanishedStopsTheShare(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -167,6 +174,7 @@ func TestMarkerThatVanishedStopsTheShare(t *testing.T) {
 }
 
 func TestReplacedDiskReceivesFirstAndSendsAgain(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -185,6 +193,7 @@ func TestReplacedDiskReceivesFirstAndSendsAgain(t *testing.T) {
 // A disk that lay in a drawer: some files are old, some are gone from the
 // cluster since, some are only on it. Syncthing itself starts on it at once.
 func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -209,6 +218,7 @@ func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 // Syncthing must not believe another disk even before the reconciler has
 // looked: that is what the marker's name is for.
 func TestSyncthingAloneDoesNotBelieveAnotherDisk(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -228,6 +238,7 @@ func TestSyncthingAloneDoesNotBelieveAnotherDisk(t *testing.T) {
 }
 
 func TestSingleNodeWithAReplacedDiskWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1")
 	a := c.nodes["node-1"]
 	c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) })
@@ -240,6 +251,7 @@ func TestSingleNodeWithAReplacedDiskWaitsForNobody(t *testing.T) {
 }
 
 func TestReplacedDiskWaitsForAnotherNode(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -255,6 +267,7 @@ func TestReplacedDiskWaitsForAnotherNode(t *testing.T) {
 }
 
 func TestLostMemoryIsAnUnknownDisk(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
@@ -268,6 +281,7 @@ func TestLostMemoryIsAnUnknownDisk(t *testing.T) {
 }
 
 func TestWrongDaemonIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a := c.nodes["node-1"]
 	c.eventually("in order", func() bool { return len(folderDevices(a)) == 2 })
@@ -280,6 +294,7 @@ func TestWrongDaemonIsLeftAlone(t *testing.T) {
 }
 
 func TestNoFolderIsMadeWithoutADisk(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "node-1")
 	a := c.nodes["node-1"]
 	a.disk.Unmount()
