@@ -139,7 +139,8 @@ func newSecretsApplyCommand(a *app) *cobra.Command {
 		Use:   "apply",
 		Short: "Put the Secrets into the cluster",
 		Long: `Puts the Secrets of the release into the cluster, where the pods find them;
-hcchart up does it too. Names of changed Secrets are printed, never values.
+hcchart up does it too. The namespace is made when it isn't there, and
+labelled for pods that use the host's network. Names of changed Secrets are printed, never values.
 
 An identity that differs from the cluster's is refused before anything is
 changed: the board would become another device, unknown to its peers.`,
@@ -155,6 +156,17 @@ changed: the board would become another device, unknown to its peers.`,
 			connection, err := target.connect()
 			if err != nil {
 				return err
+			}
+			namespace, err := connection.EnsureNamespace(cmd.Context(), target.namespace, kube.Privileged, dryRun)
+			if err != nil {
+				return err
+			}
+			if dryRun && namespace == "create" { // nothing in it to compare with
+				fmt.Fprintf(a.err, "would create the namespace %s and every Secret in it\n", target.namespace)
+				return nil
+			}
+			if namespace != "" {
+				fmt.Fprintf(a.err, "namespace %s: %s\n", target.namespace, namespace)
 			}
 			do, done := secrets.Apply, "changed"
 			if dryRun {

@@ -104,17 +104,13 @@ func (u *Up) nodes(ctx context.Context, s *term.Step) error {
 	return u.Kube.CheckNodes(ctx, expected)
 }
 
-// privileged lets pods use the host's network and paths, which the NAS and the
-// virtual address can't do without.
-var privileged = map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}
-
 func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []wanted) error {
 	var done []string
 	for _, r := range releases {
 		if !r.on && r.namespace != config.Release { // the Secrets and the lock live there
 			continue
 		}
-		change, err := u.Kube.EnsureNamespace(ctx, r.namespace, privileged, u.DryRun)
+		change, err := u.Kube.EnsureNamespace(ctx, r.namespace, kube.Privileged, u.DryRun)
 		if err != nil {
 			return err
 		}

@@ -95,6 +95,10 @@ func (c *Cluster) Version(ctx context.Context) (string, error) {
 	return info.GitVersion, nil
 }
 
+// Privileged lets a namespace's pods use the host's network and paths, which
+// the NAS and the virtual address can't do without.
+var Privileged = map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}
+
 // EnsureNamespace creates the namespace, or puts the labels on it, and tells
 // what it did: "create", "label", or "" for nothing. With look it only tells.
 func (c *Cluster) EnsureNamespace(ctx context.Context, name string, labels map[string]string, look bool) (string, error) {

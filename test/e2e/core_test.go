@@ -179,10 +179,10 @@ func diskPulled(t *testing.T, c *twoBoards) {
 func diskMissingAtStart(t *testing.T, c *twoBoards) {
 	faults := needFaults(t, c.Cloud)
 	node := c.nodes[1]
+	require.NoError(t, faults.DetachDisk(t.Context(), node.Name, "data"))
 	require.NoError(t, faults.KillNode(t.Context(), node.Name))
 	require.NoError(t, faults.StartNode(t.Context(), node.Name))
-	require.NoError(t, faults.DetachDisk(t.Context(), node.Name, "data"))
-	deletePods(t, c, node.Name)
+	deletePods(t, c, node.Name) // new pods, that have never seen the disk
 	eventually(t, "the pods of "+node.Name+" are back, waiting for the disk", func(ctx context.Context) error {
 		return gateClosed(ctx, c, node.Name)
 	})

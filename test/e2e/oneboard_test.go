@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tmorin/homecloud/test/cloud"
 )
@@ -24,18 +26,21 @@ func TestCoreOneBoard(t *testing.T) {
 	require.NoError(t, os.MkdirAll(c.Dir, 0o700))
 	box := nodes[0]
 
-	runReadme(t, c, "users", box, func() { require.NoError(t, c.Prepare(t.Context())) })
-	alice := newLaptop(t, c, "alice")
-	photo := localFile(t, "p", "a photo of one board")
-	eventually(t, "alice puts a photo", func(ctx context.Context) error {
-		return alice.put(ctx, box.Address, "photos", photo, "p.jpg")
-	})
-
-	for _, helm := range []string{"helm3", "helm4"} {
+	t.Run("hcchart", func(t *testing.T) {
+		runReadme(t, c, "users", box, func() { require.NoError(t, c.Prepare(t.Context())) })
+		alice := newLaptop(t, c, "alice")
+		photo := localFile(t, "p", "a photo of one board")
+		eventually(t, "alice puts a photo", func(ctx context.Context) error {
+			return alice.put(ctx, box.Address, "photos", photo, "p.jpg")
+		})
 		output, err := c.HCChart(t.Context(), "down", "--yes").CombinedOutput()
 		require.NoError(t, err, "%s", output)
+	})
+	for _, helm := range []string{"helm3", "helm4"} {
 		t.Run(helm, func(t *testing.T) {
+			forget(t, c, "homecloud")
 			installByHelm(t, c, helm, box)
+			alice := newLaptop(t, c, "alice")
 			eventually(t, "the photo is still there", func(ctx context.Context) error {
 				content, err := alice.get(ctx, box.Address, "photos", "p.jpg")
 				if err == nil && content != "a photo of one board" {
@@ -45,6 +50,21 @@ func TestCoreOneBoard(t *testing.T) {
 			})
 		})
 	}
+}
+
+// forget deletes a namespace, so that what follows begins as on a new cluster.
+func forget(t *testing.T, c *cloud.Cloud, namespace string) {
+	t.Helper()
+	client, err := cloud.Client(c.Driver.Kubeconfig())
+	require.NoError(t, err)
+	require.NoError(t, client.CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}))
+	eventually(t, "the namespace "+namespace+" is gone", func(ctx context.Context) error {
+		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		if err == nil {
+			return errors.New("it is still there")
+		}
+		return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	})
 }
 
 func installByHelm(t *testing.T, c *cloud.Cloud, helm string, box cloud.Node) {
