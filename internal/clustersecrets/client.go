@@ -25,7 +25,7 @@ type Client struct {
 	HTTP      *http.Client
 	Server    string // https://host:port
 	Namespace string
-	Token     func() (string, error)
+	Token     func() (string, error) // a bearer token; empty: none
 }
 
 // serviceAccount is where every pod with a service account finds its token.
@@ -137,7 +137,9 @@ func (c *Client) do(ctx context.Context, method, name, contentType string, body,
 	if err != nil {
 		return 0, fmt.Errorf("secrets: %w", err)
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	if token != "" { // otherwise HTTP shows a client certificate
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	request.Header.Set("Accept", "application/json")
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
