@@ -43,10 +43,14 @@ func (c *Cloud) File() string { return filepath.Join(c.Dir, "homecloud.yaml") }
 // AgeKey is the path of the key that opens the secrets file.
 func (c *Cloud) AgeKey() string { return filepath.Join(c.Dir, "age-key.txt") }
 
-// Make runs targets of the checkout's Makefile.
+// Make runs targets of the checkout's Makefile; its progress goes to standard error.
 func (c *Cloud) Make(ctx context.Context, targets ...string) error {
-	_, err := run(exec.CommandContext(ctx, "make", append([]string{"--no-print-directory", "-C", c.Root}, targets...)...), nil)
-	return err
+	command := exec.CommandContext(ctx, "make", append([]string{"--no-print-directory", "-C", c.Root}, targets...)...)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("make %s: %w", strings.Join(targets, " "), err)
+	}
+	return nil
 }
 
 // Binary is the path of a program of the checkout.
@@ -144,12 +148,16 @@ func (c *Cloud) HCChart(ctx context.Context, arguments ...string) *exec.Cmd {
 // ImageValues are the values that put the images of dist/images in the place of the published ones.
 func (c *Cloud) ImageValues() string { return filepath.Join(c.Root, "dist", "images", "values.yaml") }
 
-// Install makes the secrets that are missing and installs homecloud.
+// Install installs homecloud and returns what hcchart says of where it is; its
+// progress goes to standard error.
 func (c *Cloud) Install(ctx context.Context) (string, error) {
-	if output, err := run(c.HCChart(ctx, "secrets", "init"), nil); err != nil {
-		return output, err
+	command := c.HCChart(ctx, "up", "--values", c.ImageValues())
+	command.Stderr = os.Stderr
+	addresses, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
 	}
-	return run(c.HCChart(ctx, "up", "--values", c.ImageValues()), nil)
+	return string(addresses), nil
 }
 
 // WriteFile writes the cluster file unless it is there with the same content,

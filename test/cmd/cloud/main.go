@@ -98,7 +98,7 @@ func labCommand(c *cloud.Cloud) string {
 }
 
 func passwordCommand(c *cloud.Cloud) string {
-	return fmt.Sprintf("SOPS_AGE_KEY_FILE=%s bin/hcchart -f %s secrets render | grep -A9 homecloud-users", c.AgeKey(), c.File())
+	return fmt.Sprintf("SOPS_AGE_KEY_FILE=%s bin/hcchart -f %s secrets get users.alice", c.AgeKey(), c.File())
 }
 
 func status(ctx context.Context, c *cloud.Cloud, lab *cloud.Lab) error {
