@@ -32,6 +32,6 @@ It runs as the user who runs smbd: root.`,
 	cmd.Flags().StringVar(&keeper.Users, "users", "", "`folder` of the mounted Secret")
 	cmd.Flags().StringVar(&keeper.Out, "out", "/var/lib/extrausers", "`folder` to write to")
 	cmd.Flags().BoolVar(&follow, "watch", false, "keep following changes")
-	require(cmd, "users")
+	needs(cmd, "users")
 	return cmd
 }

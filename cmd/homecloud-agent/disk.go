@@ -49,7 +49,7 @@ stays as it is. It neither formats nor mounts.`,
 	cmd.Flags().StringVar(&adoption.Node, "node", "", "`name` of this board")
 	cmd.Flags().StringVar(&owner, "owner", fmt.Sprintf("%d:%d", config.DefaultOwner, config.DefaultOwner), "`uid:gid` of what families put on the disk")
 	cmd.Flags().BoolVar(&adoption.AllowNonEmpty, "allow-nonempty", false, "adopt a disk that holds data; the data stays as it is")
-	require(cmd, "path", "cluster", "disk", "node")
+	needs(cmd, "path", "cluster", "disk", "node")
 	return cmd
 }
 
@@ -73,7 +73,7 @@ would open, and with 1 and the reason when it wouldn't. It writes nothing.`,
 		},
 	}
 	cmd.Flags().StringVar(&path, "path", "", "mount `point`")
-	require(cmd, "path")
+	needs(cmd, "path")
 	return cmd
 }
 

@@ -66,7 +66,7 @@ func expectationFlags(cmd *cobra.Command, expected *disk.Expectation) {
 	cmd.Flags().StringVar(&expected.Root, "root", config.DataRoot, "`folder` under which data disks are mounted")
 	cmd.Flags().StringVar(&expected.Disk, "disk", "", "`name` of the disk")
 	cmd.Flags().StringVar(&expected.Cluster, "cluster", "", "`name` of the cluster the disk must belong to")
-	require(cmd, "disk", "cluster")
+	needs(cmd, "disk", "cluster")
 }
 
 func watch(a *app, expected disk.Expectation) *disk.Watch {

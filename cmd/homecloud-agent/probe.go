@@ -44,7 +44,7 @@ func newProbeGateCommand(*app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&status, "status", "", "status `file` of the gate")
-	require(cmd, "status")
+	needs(cmd, "status")
 	return cmd
 }
 
@@ -78,7 +78,7 @@ the export's clients.`,
 	}
 	cmd.Flags().StringVar(&address, "address", "127.0.0.1:2049", "`host:port` of the server")
 	cmd.Flags().StringVar(&export, "export", "", "`path` of the export")
-	require(cmd, "export")
+	needs(cmd, "export")
 	return cmd
 }
 
@@ -101,6 +101,6 @@ func newProbeSyncthingCommand(*app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&socket, "socket", "", "Unix `socket` of the REST interface")
 	cmd.Flags().StringVar(&keyFile, "key-file", "", "`file` that holds the API key")
-	require(cmd, "socket", "key-file")
+	needs(cmd, "socket", "key-file")
 	return cmd
 }

@@ -98,8 +98,8 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// require marks flags that have no sensible default.
-func require(cmd *cobra.Command, names ...string) {
+// needs marks flags that have no sensible default.
+func needs(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag doesn't exist: a mistake in the code

@@ -36,6 +36,6 @@ It runs in a pod whose service account may get, create and patch Secrets.`,
 	}
 	cmd.Flags().StringVar(&settings, "config", "/etc/homecloud/secrets.json", "`file` that names the Secrets")
 	cmd.Flags().StringVar(&namespace, "namespace", "", "`namespace` of the release")
-	require(cmd, "namespace")
+	needs(cmd, "namespace")
 	return cmd
 }

@@ -33,7 +33,7 @@ needs the capability CHOWN and no other.`,
 	}
 	cmd.Flags().StringVar(&path, "path", "", "`folder` to hand over")
 	cmd.Flags().StringVar(&owner, "owner", "", "`uid:gid` of the account")
-	require(cmd, "path", "owner")
+	needs(cmd, "path", "owner")
 	return cmd
 }
 

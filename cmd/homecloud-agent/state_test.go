@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	must "github.com/stretchr/testify/require" // `require` is a function of this package
+	"github.com/stretchr/testify/require"
 )
 
 func TestStateFolderIsHandedOverOnce(t *testing.T) {
@@ -14,19 +14,19 @@ func TestStateFolderIsHandedOverOnce(t *testing.T) {
 		t.Skip("only root can give a folder away")
 	}
 	path := filepath.Join(t.TempDir(), "syncthing")
-	must.NoError(t, os.Mkdir(path, 0o755))
+	require.NoError(t, os.Mkdir(path, 0o755))
 
 	changed, err := handOver(path, 2000, 2000)
-	must.NoError(t, err)
-	must.True(t, changed)
+	require.NoError(t, err)
+	require.True(t, changed)
 	info, err := os.Stat(path)
-	must.NoError(t, err)
-	must.Equal(t, os.FileMode(0o700), info.Mode().Perm())
-	must.Equal(t, uint32(2000), info.Sys().(*syscall.Stat_t).Uid)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	require.Equal(t, uint32(2000), info.Sys().(*syscall.Stat_t).Uid)
 
 	changed, err = handOver(path, 2000, 2000)
-	must.NoError(t, err)
-	must.False(t, changed)
+	require.NoError(t, err)
+	require.False(t, changed)
 }
 
 func TestStateOfAnotherAccountIsRefused(t *testing.T) {
@@ -34,7 +34,7 @@ func TestStateOfAnotherAccountIsRefused(t *testing.T) {
 		t.Skip("only root can give a folder away")
 	}
 	path := t.TempDir()
-	must.NoError(t, os.Chown(path, 1010, 1010))
+	require.NoError(t, os.Chown(path, 1010, 1010))
 	_, err := handOver(path, 2000, 2000)
-	must.ErrorContains(t, err, "belongs to 1010:1010")
+	require.ErrorContains(t, err, "belongs to 1010:1010")
 }

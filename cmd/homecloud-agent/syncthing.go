@@ -44,7 +44,7 @@ It runs as the owner of the shares; the home must exist and be the owner's.`,
 	}
 	syncthingFlags(cmd, &settings, &p.Node, &p.Peers, &p.Home)
 	cmd.Flags().StringVar(&p.Identity, "identity", "", "`folder` of the mounted Secret with cert.pem and key.pem")
-	require(cmd, "identity")
+	needs(cmd, "identity")
 	return cmd
 }
 
@@ -76,7 +76,7 @@ It runs as the owner of the shares, beside Syncthing.`,
 	}
 	syncthingFlags(cmd, &r.Config, &r.Node, &r.Peers, &r.Home)
 	cmd.Flags().StringVar(&r.Socket, "socket", "", "Unix `socket` of Syncthing's REST interface")
-	require(cmd, "socket")
+	needs(cmd, "socket")
 	return cmd
 }
 
@@ -85,5 +85,5 @@ func syncthingFlags(cmd *cobra.Command, settings, node, peers, home *string) {
 	cmd.Flags().StringVar(node, "node", "", "`name` of this node")
 	cmd.Flags().StringVar(peers, "peers", "", "`folder` of the mounted Secret with a device ID per node, and apiKey")
 	cmd.Flags().StringVar(home, "home", "", "Syncthing's home `folder`, on the system disk")
-	require(cmd, "node", "peers", "home")
+	needs(cmd, "node", "peers", "home")
 }

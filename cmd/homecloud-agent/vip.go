@@ -49,7 +49,7 @@ It needs the capability NET_ADMIN.`,
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().StringVar(&address, "address", "", "the virtual `address`, with or without its prefix length")
 	cmd.Flags().StringVar(&onInterface, "interface", "", "`name` of the interface to look at; default: all of them")
-	require(cmd, "address")
+	needs(cmd, "address")
 	return cmd
 }
 
@@ -93,6 +93,6 @@ answered. The files are replaced in one step.`,
 	}
 	cmd.Flags().StringVar(&health.Dir, "dir", "", "`folder` of the files")
 	cmd.Flags().StringArrayVar(&checks, "check", nil, "`NAME=tcp:HOST:PORT`; may be repeated")
-	require(cmd, "dir", "check")
+	needs(cmd, "dir", "check")
 	return cmd
 }
