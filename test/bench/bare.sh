@@ -11,7 +11,7 @@ generate() {
     mkdir -p $root/$name
     image=$(ctr -n k8s.io images ls -q | grep "/homecloud/$name:" | head -n 1)
     ctr -n k8s.io images mount --rw "$image" $root/$name >/dev/null
-    mkdir -p $root/$name/srv/homecloud $root/$name/run $root/$name/tmp
+    (cd $root/$name && mkdir -p srv/homecloud run tmp dev proc)
     mount --rbind /srv/homecloud $root/$name/srv/homecloud
     mount -t tmpfs tmpfs $root/$name/run
     mount -t tmpfs tmpfs $root/$name/tmp
