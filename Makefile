@@ -46,7 +46,7 @@ test-begin:
 
 .PHONY: test-quick
 test-quick: ## Unit tests and command scripts: no root, no cluster
-	$(call part,unit tests and command scripts,$(GO) test -short ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/...)
+	$(call part,unit tests and command scripts,$(GO) test -short ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/... && $(GO) test -C test/e2e/k3d ./...)
 
 .PHONY: test-charts
 test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 and Helm 4
@@ -61,7 +61,7 @@ test-images: ## Each image, built and its programs run (root)
 	$(call part,images,$(GO) test -count=1 -timeout 20m ./images)
 
 .PHONY: test-e2e
-test-e2e: build bin/lab bin/helm3 bin/helm4 bin/syncthing images ## Scenarios with real clients on a real cluster (root); DRIVER=lab|kind|existing
+test-e2e: build $(if $(filter k3d,$(DRIVER)),bin/k3d-driver) bin/lab bin/helm3 bin/helm4 bin/syncthing images ## Scenarios with real clients on a real cluster (root); DRIVER=lab|kind|k3d|existing
 	$(call part,scenarios,$(GO) test -C test -count=1 -timeout 30m -v -run 'TestCore' ./e2e/)
 
 .PHONY: shard
@@ -107,6 +107,12 @@ bin/lab:
 bin/syncthing: images/syncthing/go.sum
 	CGO_ENABLED=0 $(GO) build -C images/syncthing -trimpath -tags noassets,noupgrade -o $(CURDIR)/$@ github.com/syncthing/syncthing/cmd/syncthing
 
+# k3d is a module of its own: what it links doesn't agree with what Helm links.
+.PHONY: bin/k3d-driver
+bin/k3d-driver:
+	@mkdir -p bin
+	$(GO) build -C test/e2e/k3d -trimpath -o $(CURDIR)/$@ .
+
 bin/sops: tools/sops/go.sum
 	$(GO) build -C tools/sops -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/getsops/sops/v3/cmd/sops
 
@@ -135,7 +141,7 @@ docs: ## Regenerate what is generated: schema, image references, chart and comma
 
 .PHONY: lint
 lint: bin/golangci-lint ## Linters, formatting, generated files up to date
-	$(call part,lint,bin/golangci-lint run && (cd test && ../bin/golangci-lint run) && (cd test/lab && ../../bin/golangci-lint run) && $(GO) run ./images generate --check)
+	$(call part,lint,bin/golangci-lint run && (cd test && ../bin/golangci-lint run) && (cd test/lab && ../../bin/golangci-lint run) && (cd test/e2e/k3d && ../../../bin/golangci-lint run) && $(GO) run ./images generate --check)
 
 # What `make up` and the tests need of Debian beside Go. Installed only when something is missing, and said so.
 PACKAGES := buildah ca-certificates conntrack containerd containernetworking-plugins btrfs-progs e2fsprogs ethtool ipset \

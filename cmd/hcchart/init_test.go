@@ -55,7 +55,7 @@ func TestAnInterruptEndsTheQuestionsAndWritesNothing(t *testing.T) {
 		}
 		return out.Write(p)
 	}))
-	go io.WriteString(typed, "home\n")
+	go func() { _, _ = io.WriteString(typed, "home\n") }()
 	var draft clusterDraft
 	err := questions.run(&draft, homeNetwork{})
 	require.ErrorIs(t, err, context.Canceled)

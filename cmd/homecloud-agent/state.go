@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -41,7 +42,7 @@ needs the capability CHOWN and no other.`,
 // the look and the change.
 func handOver(path string, uid, gid int) (changed bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err == unix.EACCES {
+	if errors.Is(err, unix.EACCES) {
 		// Root without capabilities can't open what it handed over before.
 		var info unix.Stat_t
 		if err := unix.Lstat(path, &info); err == nil && info.Mode&unix.S_IFMT == unix.S_IFDIR && int(info.Uid) == uid && int(info.Gid) == gid {

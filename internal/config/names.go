@@ -98,7 +98,7 @@ func UsersSecret(release string) string { return release + "-users" }
 // name so that two homes can pair.
 func FolderID(cluster, share string) string { return cluster + "-" + share }
 
-// Names in the secrets file.
+// SecretAPIKey names the key of Syncthing's REST API in the secrets file.
 const SecretAPIKey = "syncthing.apiKey"
 
 // SecretUser names a user's password in the secrets file.

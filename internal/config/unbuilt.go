@@ -65,12 +65,12 @@ func (c *check) visit(value reflect.Value, path string, steps []string, found fu
 		found(path, value)
 		return
 	}
-	switch step, rest := steps[0], steps[1:]; {
-	case step == "[]":
+	switch step, rest := steps[0], steps[1:]; step {
+	case "[]":
 		for i := range value.Len() {
 			c.visit(value.Index(i), fmt.Sprintf("%s[%d]", path, i), rest, found)
 		}
-	case step == "*":
+	case "*":
 		for _, key := range value.MapKeys() {
 			c.visit(value.MapIndex(key), join(path, key.String()), rest, found)
 		}

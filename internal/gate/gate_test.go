@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -287,14 +288,12 @@ func TestHangingReadsEndTheDaemon(t *testing.T) {
 	}
 	d := disktest.New(t, "ext4")
 	d.Adopt()
-	g := start(t, d.Root, daemon)
-	g.waitOpen(1)
 	group := filepath.Join(controller, filepath.Base(filepath.Dir(d.Root)))
 	require.NoError(t, os.Mkdir(group, 0o755))
-	t.Cleanup(func() {
-		_ = os.WriteFile(filepath.Join(controller, "cgroup.procs"), []byte(strconv.Itoa(g.cmd.Process.Pid)), 0)
-		_ = os.Remove(group)
-	})
+	// Before the gate starts, so that it is removed after the gate has ended.
+	t.Cleanup(func() { assert.NoError(t, os.Remove(group)) })
+	g := start(t, d.Root, daemon)
+	g.waitOpen(1)
 	major, minor := d.Device()
 	throttle := func(bytesPerSecond int) {
 		rule := fmt.Sprintf("%d:%d %d", major, minor, bytesPerSecond)

@@ -236,7 +236,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	}
 	status, err := p.client.Folder(ctx, id)
 	if err == nil && status.State == "error" {
-		err = fmt.Errorf("Syncthing stopped it: %s", status.Error)
+		err = fmt.Errorf("stopped by Syncthing: %s", status.Error)
 	}
 	return err
 }

@@ -148,9 +148,9 @@ func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
 func (r *Reconciler) tell(about, problem string) {
 	before := r.told[about]
 	r.told[about] = problem
-	switch {
-	case problem == before:
-	case problem == "":
+	switch problem {
+	case before:
+	case "":
 		r.Log.Info("in order again", "about", about)
 	default:
 		r.Log.Warn("not as wanted", "about", about, "because", problem)

@@ -116,12 +116,12 @@ func (c *Cloud) Adopt(ctx context.Context, node, cluster, disk string, more ...s
 	defer agent.Close()
 	// Written beside and renamed: the file may be running.
 	push := c.Driver.Board(ctx, node, "sh", "-c", "mkdir -p /opt/homecloud && cat >$0.new && chmod 755 $0.new && mv $0.new $0", agentOnBoard)
-	if _, err := run(push, agent); err != nil {
+	push.Stdin = agent
+	if err := run(push); err != nil {
 		return err
 	}
-	_, err = run(c.Driver.Board(ctx, node, append([]string{agentOnBoard, "disk", "adopt", "--path", mountPoint(disk),
-		"--cluster", cluster, "--disk", disk, "--node", node, "--owner", "2000:2000"}, more...)...), nil)
-	return err
+	return run(c.Driver.Board(ctx, node, append([]string{agentOnBoard, "disk", "adopt", "--path", mountPoint(disk),
+		"--cluster", cluster, "--disk", disk, "--node", node, "--owner", "2000:2000"}, more...)...))
 }
 
 func (c *Cloud) label(ctx context.Context, node string) error {

@@ -6,7 +6,6 @@ package cloud
 import (
 	"context"
 	"fmt"
-	"io"
 	"os/exec"
 )
 
@@ -44,12 +43,10 @@ type Faults interface {
 	AttachDisk(ctx context.Context, node, disk string) error
 }
 
-// run runs a command and returns its output; an error carries the command and what it said.
-func run(command *exec.Cmd, input io.Reader) (string, error) {
-	command.Stdin = input
-	output, err := command.CombinedOutput()
-	if err != nil {
-		return string(output), fmt.Errorf("%s: %w\n%s", command, err, output)
+// run runs a command; an error carries the command and what it said.
+func run(command *exec.Cmd) error {
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command, err, output)
 	}
-	return string(output), nil
+	return nil
 }

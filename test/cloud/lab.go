@@ -57,8 +57,7 @@ func (l *Lab) Nodes(context.Context) ([]Node, error) {
 
 // Load implements [Driver].
 func (l *Lab) Load(ctx context.Context, archives ...string) error {
-	_, err := run(l.command(ctx, append([]string{"load"}, archives...)...), nil)
-	return err
+	return run(l.command(ctx, append([]string{"load"}, archives...)...))
 }
 
 // Board implements [Driver].
@@ -73,32 +72,27 @@ func (l *Lab) LAN(ctx context.Context, command ...string) *exec.Cmd {
 
 // Down implements [Driver].
 func (l *Lab) Down(ctx context.Context) error {
-	_, err := run(l.command(ctx, "down"), nil)
-	return err
+	return run(l.command(ctx, "down"))
 }
 
 // KillNode implements [Faults].
 func (l *Lab) KillNode(ctx context.Context, node string) error {
-	_, err := run(l.command(ctx, "node", "kill", node), nil)
-	return err
+	return run(l.command(ctx, "node", "kill", node))
 }
 
 // StartNode implements [Faults].
 func (l *Lab) StartNode(ctx context.Context, node string) error {
-	_, err := run(l.command(ctx, "node", "start", node), nil)
-	return err
+	return run(l.command(ctx, "node", "start", node))
 }
 
 // DetachDisk implements [Faults].
 func (l *Lab) DetachDisk(ctx context.Context, node, disk string) error {
-	_, err := run(l.command(ctx, "disk", "detach", node, disk), nil)
-	return err
+	return run(l.command(ctx, "disk", "detach", node, disk))
 }
 
 // AttachDisk implements [Faults].
 func (l *Lab) AttachDisk(ctx context.Context, node, disk string) error {
-	_, err := run(l.command(ctx, "disk", "attach", node, disk), nil)
-	return err
+	return run(l.command(ctx, "disk", "attach", node, disk))
 }
 
 func (l *Lab) command(ctx context.Context, arguments ...string) *exec.Cmd {

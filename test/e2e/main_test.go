@@ -3,7 +3,7 @@
 // a way to run a client on the family's network and, where the driver has them,
 // faults.
 //
-// DRIVER chooses the cluster: lab (default), kind, or existing (KUBECONFIG).
+// DRIVER chooses the cluster: lab (default), kind, k3d, or existing (KUBECONFIG).
 package e2e
 
 import (
@@ -52,15 +52,17 @@ func newDriver(t *testing.T, root, name string, boards int) (cloud.Driver, strin
 	switch driver := os.Getenv("DRIVER"); driver {
 	case "", "lab":
 		if os.Geteuid() != 0 {
-			t.Skip("the lab makes namespaces and mounts: run the tests as root, or set DRIVER=kind or DRIVER=existing")
+			t.Skip("the lab makes namespaces and mounts: run the tests as root, or set DRIVER=kind, k3d or existing")
 		}
 		return &cloud.Lab{Binary: filepath.Join(root, "bin", "lab"), Name: name, Dir: filepath.Join(state, "lab"), Count: boards}, state
 	case "kind":
-		return &cloud.Kind{Name: "homecloud-" + name, Dir: state, Count: boards}, state
+		return cloud.NewKind("homecloud-"+name, state, boards), state
+	case "k3d":
+		return cloud.NewK3d(filepath.Join(root, "bin", "k3d-driver"), "homecloud-"+name, state, boards), state
 	case "existing":
 		return &cloud.Existing{Path: os.Getenv("KUBECONFIG")}, state
 	default:
-		t.Fatalf("DRIVER=%s: write lab, kind or existing", driver)
+		t.Fatalf("DRIVER=%s: write lab, kind, k3d or existing", driver)
 		return nil, ""
 	}
 }
@@ -70,7 +72,7 @@ func needFaults(t *testing.T, c *cloud.Cloud) cloud.Faults {
 	t.Helper()
 	faults, ok := c.Driver.(cloud.Faults)
 	if !ok {
-		t.Skipf("%T can't break its boards: this scenario runs with DRIVER=lab or DRIVER=kind", c.Driver)
+		t.Skipf("%T can't break its boards: this scenario runs with DRIVER=lab, kind or k3d", c.Driver)
 	}
 	return faults
 }

@@ -186,7 +186,7 @@ func (g Group) Processes() []int {
 	for _, dir := range g.Dirs {
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.Name() != "cgroup.procs" {
-				return nil // a cgroup that vanishes while it is read has no processes
+				return nil //nolint:nilerr // a cgroup that vanishes while it is read has no processes
 			}
 			b, _ := os.ReadFile(path)
 			for field := range strings.FieldsSeq(string(b)) {

@@ -12,7 +12,7 @@ import (
 	"github.com/tmorin/homecloud/test/lab/internal/namespace"
 )
 
-// What of a lab outlives Down.
+// Keep is what of a lab outlives Down.
 type Keep int
 
 const (

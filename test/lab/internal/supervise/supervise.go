@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -176,16 +177,19 @@ func (s *Supervisor) Command(input string, argv ...string) error {
 	var status syscall.WaitStatus
 	for {
 		// Holding the lock keeps the reaper away from this child.
-		if _, err = syscall.Wait4(process.Pid, &status, 0, nil); err != syscall.EINTR {
+		if _, err = syscall.Wait4(process.Pid, &status, 0, nil); !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	s.mu.Unlock()
 	_ = stdin.Close()
 	_ = process.Release()
-	if err != nil || status.ExitStatus() != 0 {
+	if err != nil {
+		return fmt.Errorf("waiting for %v: %w", argv, err)
+	}
+	if status.ExitStatus() != 0 {
 		printed, _ := os.ReadFile(out.Name())
-		return fmt.Errorf("%v: %v, status %d: %s", argv, err, status.ExitStatus(), printed)
+		return fmt.Errorf("%v: status %d: %s", argv, status.ExitStatus(), printed)
 	}
 	return nil
 }
