@@ -33,7 +33,7 @@ start() {
   </folder>
   <device id="$id" name="self"><address>dynamic</address></device>
   <device id="$peer_id" name="peer"><address>tcp://$peer_address:23000</address></device>
-  <gui enabled="true"><address>unix:///run/gui</address><apikey>bare</apikey></gui>
+  <gui enabled="true"><apikey>bare</apikey></gui>
   <options>
     <listenAddress>tcp://$address:23000</listenAddress><globalAnnounceEnabled>false</globalAnnounceEnabled>
     <localAnnounceEnabled>false</localAnnounceEnabled><relaysEnabled>false</relaysEnabled><natEnabled>false</natEnabled>
@@ -42,7 +42,7 @@ start() {
 </configuration>
 X
   chown -R 2000:2000 $root/syncthing/run/home
-  (umask 007; setsid chroot --userspec=2000:2000 $root/syncthing /bin/syncthing serve --home=/run/home --no-browser --no-restart >$root/syncthing.log 2>&1 &)
+  (umask 007; setsid chroot --userspec=2000:2000 $root/syncthing /bin/syncthing serve --home=/run/home --no-browser --no-restart --gui-address=unix:///run/gui.sock >$root/syncthing.log 2>&1 &)
 
   nas=$root/nas
   mkdir -p $nas/run/samba/private $nas/run/samba/lock $nas/run/samba/state $nas/run/samba/cache $nas/run/samba/pid $nas/run/samba/ncalrpc

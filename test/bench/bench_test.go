@@ -5,9 +5,11 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,8 +52,9 @@ func BenchmarkCloud(b *testing.B) {
 	nodes, err := lab.Nodes(b.Context())
 	require.NoError(b, err)
 	inCluster := &path{cloud: c, from: nodes[0].Address, to: nodes[1].Address, smbPort: "445", nfsPort: 2049, share: "roms", auth: login(b, c)}
-	bare := startBare(b, c, nodes)
 	inCluster.warm(b)
+	memory(b, c, nodes[0].Name)
+	bare := startBare(b, c, nodes)
 	bare.warm(b)
 
 	var withCluster, without []time.Duration
@@ -62,7 +65,6 @@ func BenchmarkCloud(b *testing.B) {
 	report(b, "homecloud", withCluster)
 	report(b, "bare", without)
 	b.ReportMetric(median(withCluster).Seconds()/median(without).Seconds(), "median-ratio")
-	memory(b, c, nodes[0].Name)
 }
 
 func seconds(do func()) float64 {
@@ -130,16 +132,39 @@ func median(times []time.Duration) time.Duration {
 func report(b *testing.B, name string, times []time.Duration) {
 	sorted := slices.Sorted(slices.Values(times))
 	b.ReportMetric(float64(median(times).Milliseconds()), name+"-median-ms")
-	b.ReportMetric(float64(sorted[len(sorted)*95/100].Milliseconds()), name+"-p95-ms")
+	b.ReportMetric(float64(sorted[(len(sorted)*95+99)/100-1].Milliseconds()), name+"-p95-ms")
 }
 
-// memory prints the resident memory of what runs on a board, by program.
+// memory prints how much memory each program on a board holds, most first.
+// Shared pages are divided among those that share them (PSS).
 func memory(b *testing.B, c *cloud.Cloud, node string) {
 	b.Helper()
 	const line = `for p in /proc/[0-9]*; do
-  kb=$(awk '/^Pss:/ {print $2}' $p/smaps_rollup 2>/dev/null) && [ -n "$kb" ] && echo "$kb $(tr '\0' ' ' <$p/cmdline | cut -c1-70)"
-done | sort -rn | head -40`
-	output, err := c.Driver.Board(b.Context(), node, "sh", "-c", line).CombinedOutput()
-	require.NoError(b, err, "%s", output)
-	fmt.Printf("\nProportional memory on %s, KiB:\n%s\n", node, output)
+  kb=$(awk '/^Pss:/ {print $2}' $p/smaps_rollup 2>/dev/null) && [ -n "$kb" ] && printf '%s %s\n' $kb "$(tr '\0\n' '  ' <$p/cmdline)"
+done; true`
+	output, err := c.Driver.Board(b.Context(), node, "sh", "-c", line).Output()
+	require.NoError(b, err)
+	held := map[string]int{}
+	for process := range strings.Lines(string(output)) {
+		fields := strings.Fields(process)
+		if len(fields) < 2 || fields[1] == "sh" {
+			continue
+		}
+		kib, err := strconv.Atoi(fields[0])
+		require.NoError(b, err)
+		name := filepath.Base(fields[1])
+		if len(fields) > 2 {
+			switch name {
+			case "homecloud-agent", "kubernetes", "lab": // one binary, several programs
+				name += " " + fields[2]
+			case "python3":
+				name = filepath.Base(fields[2])
+			}
+		}
+		held[name] += kib
+	}
+	fmt.Printf("\nMemory on %s, MiB:\n", node)
+	for _, name := range slices.SortedFunc(maps.Keys(held), func(a, b string) int { return held[b] - held[a] }) {
+		fmt.Printf("%6.1f  %s\n", float64(held[name])/1024, name)
+	}
 }
