@@ -157,6 +157,9 @@ changed: the board would become another device, unknown to its peers.`,
 			if err != nil {
 				return err
 			}
+			if _, err := connection.Version(cmd.Context()); err != nil {
+				return err // before the words about a namespace, which nobody asked about
+			}
 			namespace, err := connection.EnsureNamespace(cmd.Context(), target.namespace, kube.Privileged, dryRun)
 			if err != nil {
 				return err
