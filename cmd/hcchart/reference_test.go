@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+//go:generate go test -run ^TestCommandReferenceIsCurrent$ . -update-reference
+
 var updateReference = flag.Bool("update-reference", false, "write docs/reference/hcchart.md anew")
 
 // The reference of the commands is what their --help says.

@@ -127,6 +127,46 @@ func TestSchemaIsGeneratedFromTheTypes(t *testing.T) {
 	require.Equal(t, string(schema), string(config.Schema()), "run go generate ./internal/config")
 }
 
+func TestReferenceIsGeneratedFromTheTypes(t *testing.T) {
+	reference, err := schemagen.Reference("v1alpha1", "Cluster", config.Unbuilt)
+	require.NoError(t, err)
+	committed, err := os.ReadFile("../../docs/reference/cluster-file.md")
+	require.NoError(t, err)
+	require.Equal(t, string(reference), string(committed), "run go generate ./internal/config")
+}
+
+// What the schema and the reference propose must be what the file takes.
+func TestExamplesAndDefaultsFitTheirFields(t *testing.T) {
+	type field struct {
+		Properties map[string]*field
+		Defs       map[string]*field `json:"$defs"`
+		Items      *field
+		Pattern    string
+		Default    any
+		Examples   []any
+	}
+	var check func(path string, f *field)
+	check = func(path string, f *field) {
+		if f == nil {
+			return
+		}
+		for _, value := range append(f.Examples, f.Default) {
+			if text, ok := value.(string); ok {
+				require.Regexp(t, f.Pattern, text, path)
+			}
+		}
+		check(path+"[]", f.Items)
+		for _, below := range []map[string]*field{f.Properties, f.Defs} {
+			for name, property := range below {
+				check(path+"."+name, property)
+			}
+		}
+	}
+	var schema field
+	require.NoError(t, json.Unmarshal(config.Schema(), &schema))
+	check("", &schema)
+}
+
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(config.Schema()))

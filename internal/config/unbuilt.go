@@ -36,6 +36,17 @@ var notBuilt = []struct {
 	{"backup.drill", written},
 }
 
+// Unbuilt says whether a value is refused because no chart does anything with
+// it yet. The path is that of a field, such as users[].quota.
+func Unbuilt(path string, value any) bool {
+	for _, feature := range notBuilt {
+		if feature.path == path && feature.on(reflect.ValueOf(value)) {
+			return true
+		}
+	}
+	return false
+}
+
 func written(reflect.Value) bool      { return true }
 func isTrue(value reflect.Value) bool { return value.Bool() }
 func isNot(off string) func(reflect.Value) bool {

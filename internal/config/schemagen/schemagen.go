@@ -1,7 +1,7 @@
-// Package schemagen makes the JSON Schema of homecloud.yaml from the source of
-// its versioned types: their comments become descriptions, their tags become
-// words, defaults and patterns. It runs when the project is generated, never
-// in a program that ships.
+// Package schemagen makes the JSON Schema and the reference of homecloud.yaml
+// from the source of its versioned types: their comments become descriptions,
+// their tags become words, defaults and patterns. It runs when the project is
+// generated, never in a program that ships.
 package schemagen
 
 import (
@@ -23,22 +23,10 @@ type object = map[string]any
 // Generate reads the Go files of a directory and returns the schema (draft
 // 2020-12) of the type root.
 func Generate(directory, root string) ([]byte, error) {
-	paths, err := filepath.Glob(filepath.Join(directory, "*.go"))
+	g, err := read(directory)
 	if err != nil {
 		return nil, err
 	}
-	types := map[string]declared{}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		collect(file, types)
-	}
-	g := &generator{types: types, definitions: object{}}
 	schema, err := g.object(root)
 	if err != nil {
 		return nil, err
@@ -62,6 +50,25 @@ type declared struct {
 	doc    *ast.CommentGroup
 }
 
+func read(directory string) (*generator, error) {
+	paths, err := filepath.Glob(filepath.Join(directory, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	types := map[string]declared{}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		collect(file, types)
+	}
+	return &generator{types: types, definitions: object{}}, nil
+}
+
 func collect(file *ast.File, types map[string]declared) {
 	for _, declaration := range file.Decls {
 		general, ok := declaration.(*ast.GenDecl)
@@ -82,12 +89,24 @@ type generator struct {
 	definitions object
 }
 
-func (g *generator) object(name string) (object, error) {
+// property is a field of a struct type under its name in the file.
+type property struct {
+	name        string
+	of          ast.Expr // its type
+	tag         reflect.StructTag
+	description string
+	schema      object
+}
+
+func (p property) required() bool { return p.tag.Get("required") == "true" }
+
+// properties are the fields of a struct type in their order.
+func (g *generator) properties(name string) ([]property, error) {
 	declaration, ok := g.types[name]
 	if !ok {
 		return nil, fmt.Errorf("type %s is not a struct of the package", name)
 	}
-	properties, required := object{}, []string{}
+	var properties []property
 	for _, f := range declaration.fields.Fields.List {
 		at := name + "." + f.Names[0].Name
 		literal, err := strconv.Unquote(f.Tag.Value)
@@ -95,28 +114,41 @@ func (g *generator) object(name string) (object, error) {
 			return nil, fmt.Errorf("%s: %w", at, err)
 		}
 		tag := reflect.StructTag(literal)
-		property, err := g.value(f.Type, tag)
+		schema, err := g.value(f.Type, tag)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", at, err)
 		}
-		property["description"] = sentence(f.Doc)
-		if property["description"] == "" {
+		description := sentence(f.Doc)
+		if description == "" {
 			return nil, fmt.Errorf("%s has no comment", at)
 		}
-		field := tag.Get("yaml")
-		properties[field] = property
-		if tag.Get("required") == "true" {
-			required = append(required, field)
+		properties = append(properties, property{tag.Get("yaml"), f.Type, tag, description, schema})
+	}
+	return properties, nil
+}
+
+func (g *generator) object(name string) (object, error) {
+	fields, err := g.properties(name)
+	if err != nil {
+		return nil, err
+	}
+	properties, required := object{}, []string{}
+	for _, f := range fields {
+		f.schema["description"] = f.description
+		properties[f.name] = f.schema
+		if f.required() {
+			required = append(required, f.name)
 		}
 	}
+	doc := g.types[name].doc
 	schema := object{
-		"type": "object", "description": sentence(declaration.doc),
+		"type": "object", "description": sentence(doc),
 		"properties": properties, "additionalProperties": false,
 	}
 	if len(required) > 0 {
 		schema["required"] = required
 	}
-	if alternatives := oneOf(declaration.doc); len(alternatives) > 0 {
+	if alternatives := oneOf(doc); len(alternatives) > 0 {
 		schema["oneOf"] = alternatives
 	}
 	return schema, nil
@@ -205,6 +237,9 @@ func sentence(comment *ast.CommentGroup) string {
 const oneOfDirective = "//schema:oneof "
 
 func oneOf(comment *ast.CommentGroup) []object {
+	if comment == nil {
+		return nil
+	}
 	i := slices.IndexFunc(comment.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, oneOfDirective) })
 	if i < 0 {
 		return nil

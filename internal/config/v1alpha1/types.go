@@ -6,7 +6,7 @@
 //	default:"zram"    what a missing field means
 //	enum:"none zram"  the words that are allowed
 //	pattern:"^…$"     what the text looks like
-//	example:"home"    shown when a required field is missing
+//	example:"home"    shown in the reference, and when a required field is missing
 //	minimum, maximum  bounds of a number
 //
 // A line "//schema:oneof a b" wants exactly one of two fields.
@@ -56,15 +56,15 @@ type Network struct {
 	// Services get <service>.<domain>; local: names by mDNS, such as cloud.local.
 	Domain string `yaml:"domain" default:"local" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"`
 	// The network that the boards are in (IPv4). Default: asked from the first board.
-	Subnet string `yaml:"subnet" pattern:"^[0-9.]+/[0-9]+$"`
+	Subnet string `yaml:"subnet" example:"192.168.1.0/24" pattern:"^[0-9.]+/[0-9]+$"`
 	// The router. Default: asked from the first board.
-	Gateway string `yaml:"gateway" pattern:"^[0-9.]+$"`
+	Gateway string `yaml:"gateway" example:"192.168.1.1" pattern:"^[0-9.]+$"`
 	// Name servers of the boards. Default: the gateway.
-	Nameservers []string `yaml:"nameservers" pattern:"^[0-9A-Fa-f.:]+$"`
+	Nameservers []string `yaml:"nameservers" example:"192.168.1.1" pattern:"^[0-9A-Fa-f.:]+$"`
 	// The address that follows the healthy node; it needs two nodes.
 	VIP *VIP `yaml:"vip"`
 	// Who may use SMB, NFS, SSH and the API. Default: the subnet.
-	LAN []string `yaml:"lan" pattern:"^[0-9A-Fa-f.:]+/[0-9]+$"`
+	LAN []string `yaml:"lan" example:"192.168.1.0/24" pattern:"^[0-9A-Fa-f.:]+/[0-9]+$"`
 	// Encryption of the traffic between the nodes.
 	Encryption string `yaml:"encryption" default:"none" enum:"none wireguard"`
 }
@@ -86,7 +86,7 @@ type OS struct {
 	// How far the boards are hardened.
 	Hardening string `yaml:"hardening" default:"standard" enum:"none standard strict"`
 	// Packages frozen at their installed version.
-	Hold []string `yaml:"hold" pattern:"^[a-z0-9][a-z0-9+.-]+$"`
+	Hold []string `yaml:"hold" example:"raspi-firmware" pattern:"^[a-z0-9][a-z0-9+.-]+$"`
 	// What the boards install by themselves.
 	Updates Updates `yaml:"updates"`
 	// How the boards are reached.
@@ -108,9 +108,9 @@ type SSH struct {
 	// Port of the SSH server.
 	Port int `yaml:"port" default:"22" minimum:"1" maximum:"65535"`
 	// Private key on this machine. Default: what ssh itself would use.
-	IdentityFile string `yaml:"identityFile"`
+	IdentityFile string `yaml:"identityFile" example:"~/.ssh/id_ed25519"`
 	// Public keys that end on every board; never an empty set after hardening.
-	AuthorizedKeys []string `yaml:"authorizedKeys" pattern:"^[^\\n]*(ssh|ecdsa|sk)-[^\\n]+$"`
+	AuthorizedKeys []string `yaml:"authorizedKeys" example:"ssh-ed25519 AAAA… alice@laptop" pattern:"^[^\\n]*(ssh|ecdsa|sk)-[^\\n]+$"`
 }
 
 // Node is a board.
@@ -122,13 +122,13 @@ type Node struct {
 	// Servers hold the state of Kubernetes: one, or an odd number. Default: the first node is the server, the others are agents.
 	Role string `yaml:"role" enum:"server agent"`
 	// Network interface. Default: the one that holds the address.
-	Interface string `yaml:"interface" pattern:"^([A-Za-z0-9_.@-]{1,15})?$"`
-	// Model with known quirks (kernel command line, boot path), such as raspberry-pi-4.
-	Board string `yaml:"board" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
+	Interface string `yaml:"interface" example:"eth0" pattern:"^([A-Za-z0-9_.@-]{1,15})?$"`
+	// Model with known quirks (kernel command line, boot path).
+	Board string `yaml:"board" example:"raspberry-pi-4" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// Processor. Default: what hostprep found.
 	Arch string `yaml:"arch" enum:"amd64 arm64 arm"`
-	// Memory, such as 4Gi. Default: what hostprep found.
-	Memory Quantity `yaml:"memory" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
+	// Memory. Default: what hostprep found.
+	Memory Quantity `yaml:"memory" example:"4Gi" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
 	// Data disks.
 	Disks []Disk `yaml:"disks"`
 	// Overrides of os for this board.
@@ -141,10 +141,10 @@ type Node struct {
 type Disk struct {
 	// Name of the disk; it is mounted at /srv/homecloud/<name>.
 	Name string `yaml:"name" required:"true" example:"data" pattern:"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"`
-	// Stable path of the device, /dev/disk/by-id/…; never /dev/sdX, which another disk may be tomorrow.
-	Device string `yaml:"device" pattern:"^/dev/disk/by-(id|partuuid|path)/[^/\\s]+$"`
+	// Stable path of the device; never /dev/sdX, which another disk may be tomorrow.
+	Device string `yaml:"device" example:"/dev/disk/by-id/usb-SanDisk_Extreme_0001-0:0" pattern:"^/dev/disk/by-(id|partuuid|path)/[^/\\s]+$"`
 	// UUID of the file system on the disk.
-	UUID string `yaml:"uuid" pattern:"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"`
+	UUID string `yaml:"uuid" example:"5f0e3f0c-0000-4000-8000-000000000001" pattern:"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"`
 	// File system. Default: btrfs for a new disk (snapshots, checksums), what is there for a uuid.
 	Filesystem string `yaml:"filesystem" enum:"btrfs ext4 xfs"`
 	// Whether hostprep may make a file system: if-empty only on a device proved empty. Default: if-empty, never for a uuid.
@@ -155,10 +155,10 @@ type Disk struct {
 
 // K3s is the Kubernetes distribution.
 type K3s struct {
-	// Version such as v1.34.1+k3s1. Default: the one that this release of homecloud was made for.
-	Version string `yaml:"version" pattern:"^(v1\\.[0-9]+\\.[0-9]+(\\+k3s[0-9]+)?)?$"`
+	// Version. Default: the one that this release of homecloud was made for.
+	Version string `yaml:"version" example:"v1.34.1+k3s1" pattern:"^(v1\\.[0-9]+\\.[0-9]+(\\+k3s[0-9]+)?)?$"`
 	// Folder with the k3s binary, its checksums and images. Default: they are downloaded.
-	Artifacts string `yaml:"artifacts"`
+	Artifacts string `yaml:"artifacts" example:"./k3s"`
 	// Merged last into every node's k3s configuration.
 	Config map[string]any `yaml:"config"`
 }
@@ -168,13 +168,13 @@ type User struct {
 	// The account's name, the same on every service.
 	Name string `yaml:"name" required:"true" example:"alice" pattern:"^[a-z][a-z0-9_-]{0,31}$"`
 	// The person's name. Default: the account's name.
-	DisplayName string `yaml:"displayName" pattern:"^[^:\\n]{0,64}$"`
+	DisplayName string `yaml:"displayName" example:"Alice Example" pattern:"^[^:\\n]{0,64}$"`
 	// Address for notices and calendar invitations.
-	Email string `yaml:"email" pattern:"^[^@\\s]+@[^@\\s]+$"`
+	Email string `yaml:"email" example:"alice@example.org" pattern:"^[^@\\s]+@[^@\\s]+$"`
 	// Whether the person administers the services.
 	Admin bool `yaml:"admin" default:"false"`
-	// Room in Nextcloud, such as 50Gi (files of a share have one owner).
-	Quota Quantity `yaml:"quota" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
+	// Room in Nextcloud (files of a share have one owner).
+	Quota Quantity `yaml:"quota" example:"50Gi" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
 }
 
 // Device is a Syncthing peer outside the cluster.
@@ -194,13 +194,13 @@ type Camera struct {
 	// The share that keeps the pictures.
 	Share string `yaml:"share" required:"true" example:"photos"`
 	// Folder in the share. Default: the device's name.
-	Path string `yaml:"path"`
+	Path string `yaml:"path" example:"alice"`
 }
 
 // DNAS is the decentralised NAS.
 type DNAS struct {
 	// Nodes that hold a full copy and serve it. Default: every node with the disk.
-	Nodes []string `yaml:"nodes"`
+	Nodes []string `yaml:"nodes" example:"node-1"`
 	// Name of the disk that holds the shares, on each of these nodes.
 	Disk string `yaml:"disk" default:"data"`
 	// Owner of every file of a share, whichever way it came.
@@ -252,7 +252,7 @@ type NFS struct {
 	// Whether the share is served over NFS.
 	Enabled bool `yaml:"enabled" default:"false"`
 	// Who may mount it, as addresses or networks. Default: network.lan.
-	Clients []string `yaml:"clients" pattern:"^[0-9A-Fa-f.:]+(/[0-9]+)?$"`
+	Clients []string `yaml:"clients" example:"192.168.1.0/24" pattern:"^[0-9A-Fa-f.:]+(/[0-9]+)?$"`
 	// What clients may do.
 	Access string `yaml:"access" default:"read" enum:"read write"`
 	// Versions of the protocol; 3 is for old consoles. Default: 4.
@@ -264,7 +264,7 @@ type NFS struct {
 // Sync is the share's two-way copies outside the cluster.
 type Sync struct {
 	// Devices that hold a copy and may change it; their owners need write access.
-	Devices []string `yaml:"devices"`
+	Devices []string `yaml:"devices" example:"alice-laptop"`
 }
 
 // Protect is the limits of the brake; both must be exceeded.
@@ -298,7 +298,7 @@ type Ingress struct {
 	// bundled: k3s's Traefik; own: our dependency; existing: the cluster's.
 	Controller string `yaml:"controller" default:"none" enum:"none bundled own existing"`
 	// Ingress class of the services.
-	ClassName string `yaml:"className" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
+	ClassName string `yaml:"className" example:"traefik" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
 }
 
 // TLS is where certificates come from.
@@ -306,11 +306,11 @@ type TLS struct {
 	// own-ca: an authority made for this home; acme: a public one; existing: Secrets of yours.
 	Mode string `yaml:"mode" default:"none" enum:"none own-ca acme existing"`
 	// Address that the public authority writes to.
-	Email string `yaml:"email" pattern:"^[^@\\s]+@[^@\\s]+$"`
+	Email string `yaml:"email" example:"alice@example.org" pattern:"^[^@\\s]+@[^@\\s]+$"`
 	// How the public authority proves that the domain is yours.
 	Challenge string `yaml:"challenge" enum:"http01 dns01"`
 	// Provider of the DNS zone, for dns01.
-	Provider string `yaml:"provider" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
+	Provider string `yaml:"provider" example:"cloudflare" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 }
 
 // Storage is what volumes are made of.
@@ -320,7 +320,7 @@ type Storage struct {
 	// Copies of a volume, for longhorn.
 	Replicas *int `yaml:"replicas" minimum:"1" maximum:"8"`
 	// Storage class, for existing.
-	ClassName string `yaml:"className" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
+	ClassName string `yaml:"className" example:"nfs-client" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
 }
 
 // Dashboards of the cluster.
@@ -336,17 +336,17 @@ type Monitoring struct {
 	// lite fits small boards; full is kube-prometheus-stack.
 	Profile string `yaml:"profile" default:"none" enum:"none lite full"`
 	// How long figures are kept. Default: 15d.
-	Retention string `yaml:"retention" pattern:"^[0-9]+[hdwy]$"`
+	Retention string `yaml:"retention" example:"15d" pattern:"^[0-9]+[hdwy]$"`
 }
 
 // Notify says who is told.
 type Notify struct {
 	// Topic on an ntfy server, as a URL.
-	Ntfy string `yaml:"ntfy" pattern:"^(https?://\\S+)?$"`
+	Ntfy string `yaml:"ntfy" example:"https://ntfy.example.org/home" pattern:"^(https?://\\S+)?$"`
 	// E-mail address.
-	Email string `yaml:"email" pattern:"^([^@\\s]+@[^@\\s]+)?$"`
+	Email string `yaml:"email" example:"alice@example.org" pattern:"^([^@\\s]+@[^@\\s]+)?$"`
 	// URL that gets a JSON document.
-	Webhook string `yaml:"webhook" pattern:"^(https?://\\S+)?$"`
+	Webhook string `yaml:"webhook" example:"https://example.org/hook" pattern:"^(https?://\\S+)?$"`
 }
 
 // Service is a preset of charts/services and what overrides it.
@@ -354,11 +354,11 @@ type Service struct {
 	// Whether it is installed. A service that is named is wanted.
 	Enabled bool `yaml:"enabled" default:"true"`
 	// Host name. Default: the service's name under network.domain.
-	Host string `yaml:"host" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
+	Host string `yaml:"host" example:"cloud.example.org" pattern:"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"`
 	// The share that holds its data.
-	Share string `yaml:"share"`
+	Share string `yaml:"share" example:"nextcloud"`
 	// Shares that it shows.
-	Shares []string `yaml:"shares"`
+	Shares []string `yaml:"shares" example:"photos"`
 	// Overrides of what it may use.
 	Resources Resources `yaml:"resources"`
 }
@@ -373,10 +373,10 @@ type Resources struct {
 
 // ResourceList is an amount of processor and memory.
 type ResourceList struct {
-	// Processors, such as 500m or 1.
-	CPU Quantity `yaml:"cpu" pattern:"^([0-9]+m|[0-9]+(\\.[0-9]+)?)$"`
-	// Memory, such as 256Mi.
-	Memory Quantity `yaml:"memory" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
+	// Processors, whole or in thousandths (m).
+	CPU Quantity `yaml:"cpu" example:"500m" pattern:"^([0-9]+m|[0-9]+(\\.[0-9]+)?)$"`
+	// Memory.
+	Memory Quantity `yaml:"memory" example:"256Mi" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
 }
 
 // Backup of the shares and the services.
@@ -400,7 +400,7 @@ type Repository struct {
 	// A disk of a board.
 	Disk *RepositoryDisk `yaml:"disk"`
 	// Any address that restic knows, without a password in it.
-	URL string `yaml:"url" pattern:"^([a-z0-9]+:\\S+|/\\S*)$"`
+	URL string `yaml:"url" example:"sftp:alice@example.org:/backup" pattern:"^([a-z0-9]+:\\S+|/\\S*)$"`
 }
 
 // RepositoryDisk is a disk of a board.
