@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,7 +39,7 @@ On a terminal it asks for the cluster's name; elsewhere it needs --yes.`,
 				return err
 			}
 			if !yes {
-				if err := confirm(cmd.Context(), a, cluster.Name); err != nil {
+				if err := confirm(a, cluster.Name); err != nil {
 					return err
 				}
 			}
@@ -66,24 +66,17 @@ To remove the Secrets too: kubectl delete namespace %s %s
 }
 
 // confirm asks a person to type the name of what goes away.
-func confirm(ctx context.Context, a *app, name string) error {
-	if a.file == "-" || !term.IsTerminal(a.in) || !term.IsTerminal(a.err) {
+func confirm(a *app, name string) error {
+	if a.file == "-" || a.keyboard == nil || !term.IsTerminal(a.err) {
 		return usageError{errors.New("this takes the cloud out of the cluster: say --yes")}
 	}
 	fmt.Fprintf(a.err, "This takes the cloud %q out of the cluster; its data stays. Its name: ", name)
-	typed := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n')
-		typed <- strings.TrimSpace(line)
-	}()
-	// A read can't be interrupted; the process ends with it.
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case line := <-typed:
-		if line != name {
-			return fmt.Errorf("%q isn't the name of this cloud; nothing was done", line)
-		}
-		return nil
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the name: %w", err)
 	}
+	if line = strings.TrimSpace(line); line != name {
+		return fmt.Errorf("%q isn't the name of this cloud; nothing was done", line)
+	}
+	return nil
 }

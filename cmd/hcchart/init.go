@@ -14,7 +14,6 @@ import (
 
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/secrets"
-	"github.com/tmorin/homecloud/internal/term"
 )
 
 func newInitCommand(a *app) *cobra.Command {
@@ -48,7 +47,7 @@ routes unless they are given. The first user is the administrator.`,
 				}
 				draft.Nodes = append(draft.Nodes, node)
 			}
-			if err := a.completeDraft(cmd.Context(), &draft); err != nil {
+			if err := a.completeDraft(&draft); err != nil {
 				return err
 			}
 			return a.writeInit(cmd.Context(), draft, recoveryKey)
@@ -80,10 +79,10 @@ func (a *app) mayInit() error {
 }
 
 // completeDraft asks for what the flags left out, or says which are missing.
-func (a *app) completeDraft(ctx context.Context, draft *clusterDraft) error {
+func (a *app) completeDraft(draft *clusterDraft) error {
 	here := detectNetwork()
 	if len(draft.Nodes) == 0 || len(draft.Users) == 0 {
-		if !term.IsTerminal(a.in) {
+		if a.keyboard == nil {
 			var missing []string
 			if len(draft.Nodes) == 0 {
 				missing = append(missing, "--node NAME=ADDRESS,disk=DEVICE")
@@ -93,7 +92,7 @@ func (a *app) completeDraft(ctx context.Context, draft *clusterDraft) error {
 			}
 			return usageError{fmt.Errorf("standard input is not a terminal, so nothing can be asked; give %s", strings.Join(missing, " and "))}
 		}
-		return newInterview(ctx, a.in, a.err).run(draft, here)
+		return newInterview(a.in, a.err).run(draft, here)
 	}
 	if draft.Name == "" {
 		draft.Name = "home"

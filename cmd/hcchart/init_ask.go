@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +18,8 @@ type interview struct {
 	out io.Writer
 }
 
-func newInterview(ctx context.Context, in io.Reader, out io.Writer) *interview {
-	return &interview{in: bufio.NewScanner(interruptible{ctx, in}), out: out}
+func newInterview(in io.Reader, out io.Writer) *interview {
+	return &interview{in: bufio.NewScanner(in), out: out}
 }
 
 // ask puts one question until accept has nothing against the answer.

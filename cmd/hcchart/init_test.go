@@ -49,7 +49,7 @@ func TestAnInterruptEndsTheQuestionsAndWritesNothing(t *testing.T) {
 	in, typed := io.Pipe()
 	defer typed.Close()
 	var out bytes.Buffer
-	questions := newInterview(ctx, in, writerFunc(func(p []byte) (int, error) {
+	questions := newInterview(interruptible{ctx, in}, writerFunc(func(p []byte) (int, error) {
 		if strings.Contains(string(p), "Network of the house") {
 			interrupt()
 		}
@@ -80,7 +80,7 @@ func TestAnswersAreJudgedAtOnceAndAskedAgain(t *testing.T) {
 	}, "\n") + "\n"
 	var out bytes.Buffer
 	var draft clusterDraft
-	err := newInterview(t.Context(), strings.NewReader(answers), &out).run(&draft, homeNetwork{Subnet: "10.0.0.0/24", Gateway: "10.0.0.138"})
+	err := newInterview(strings.NewReader(answers), &out).run(&draft, homeNetwork{Subnet: "10.0.0.0/24", Gateway: "10.0.0.138"})
 	require.NoError(t, err, "asked so far:\n%s", &out)
 	require.Equal(t, clusterDraft{
 		Name: "home", Subnet: "192.168.1.0/24", Gateway: "192.168.1.1", VIP: "192.168.1.50",

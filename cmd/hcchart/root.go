@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tmorin/homecloud/internal/term"
 )
 
 // app is what every command is given: its streams and the flags they share.
 type app struct {
-	in       io.Reader
+	in       io.Reader // ends with an interrupt once a command runs
 	out, err io.Writer
+	keyboard *os.File // in, when a person types there; else nil
 
 	file     string // --file: the cluster file, "-" for standard input
 	logLevel string // --log-level
@@ -58,6 +62,10 @@ cloud that it describes on a Kubernetes cluster.`,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
+			if term.IsTerminal(a.in) {
+				a.keyboard = a.in.(*os.File)
+			}
+			a.in = interruptible{cmd.Context(), a.in}
 			var level slog.Level
 			if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 				return usageError{fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel)}

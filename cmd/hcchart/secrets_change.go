@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,8 +94,7 @@ const secretSize = 64 << 10
 
 // readSecret asks on a terminal, and reads a pipe or a file to its end.
 func (a *app) readSecret(ctx context.Context, name string) (string, error) {
-	file, isFile := a.in.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
+	if a.keyboard == nil {
 		value, err := io.ReadAll(io.LimitReader(a.in, secretSize+1))
 		if err != nil {
 			return "", fmt.Errorf("read the value from standard input: %w", err)
@@ -107,11 +105,11 @@ func (a *app) readSecret(ctx context.Context, name string) (string, error) {
 		value = bytes.TrimSuffix(value, []byte("\n"))
 		return string(bytes.TrimSuffix(value, []byte("\r"))), nil
 	}
-	first, err := a.ask(ctx, file, name+": ")
+	first, err := a.ask(ctx, name+": ")
 	if err != nil {
 		return "", err
 	}
-	second, err := a.ask(ctx, file, name+", again: ")
+	second, err := a.ask(ctx, name+", again: ")
 	if err != nil {
 		return "", err
 	}
@@ -123,8 +121,8 @@ func (a *app) readSecret(ctx context.Context, name string) (string, error) {
 
 // ask reads a line without showing it. An interrupt gives the terminal back as
 // it was.
-func (a *app) ask(ctx context.Context, terminal *os.File, prompt string) (string, error) {
-	fd := int(terminal.Fd())
+func (a *app) ask(ctx context.Context, prompt string) (string, error) {
+	fd := int(a.keyboard.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("ask on the terminal: %w", err)

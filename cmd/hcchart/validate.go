@@ -34,12 +34,12 @@ standard output. A file with errors ends with exit code 1, warnings never fail.`
   cat homecloud.yaml | hcchart validate -f -
   hcchart validate -o json | jq -r '.errors[].path'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			format, err := parseOutput(output)
 			if err != nil {
 				return err
 			}
-			cluster, err := config.LoadFrom(a.file, interruptible{cmd.Context(), a.in})
+			cluster, err := config.LoadFrom(a.file, a.in)
 			var invalid *config.InvalidError
 			result := verdict{File: a.file, Valid: err == nil, Errors: []config.Finding{}, Warnings: []config.Finding{}}
 			switch {

@@ -25,7 +25,7 @@ are the names of the charts in it.`,
   hcchart values | helm install homecloud dist/homecloud-0.1.0.tgz --namespace homecloud --values -
   hcchart values --chart dnas -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			if output != "yaml" && output != "json" {
 				return usageError{fmt.Errorf("--output %q: write yaml or json", output)}
 			}
