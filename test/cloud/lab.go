@@ -15,9 +15,6 @@ type Lab struct {
 	Name   string // several labs can run at once
 	Dir    string // its state
 	Count  int    // boards
-
-	// FileSystem of the data disks; the lab's default when empty.
-	FileSystem string
 }
 
 var (
@@ -27,11 +24,7 @@ var (
 
 // Up implements [Driver].
 func (l *Lab) Up(ctx context.Context) error {
-	arguments := []string{"up", "--nodes", strconv.Itoa(l.Count)}
-	if l.FileSystem != "" {
-		arguments = append(arguments, "--filesystem", l.FileSystem)
-	}
-	up := l.command(ctx, arguments...)
+	up := l.command(ctx, "up", "--nodes", strconv.Itoa(l.Count))
 	up.Stdout, up.Stderr = os.Stderr, os.Stderr // its progress is ours
 	if err := up.Run(); err != nil {
 		return fmt.Errorf("lab up: %w", err)

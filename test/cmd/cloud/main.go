@@ -1,8 +1,10 @@
 // Command cloud is `make up`, `make status` and `make down`: homecloud on a
-// cluster of this machine, for trying it out.
+// cluster of this machine, for trying it out. CLOUD names it, for a second one
+// beside the first.
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -31,11 +33,12 @@ func run(ctx context.Context, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	state, err := stateDir()
+	name := cmp.Or(os.Getenv("CLOUD"), "home")
+	state, err := stateDir(name)
 	if err != nil {
 		return err
 	}
-	lab := &cloud.Lab{Binary: filepath.Join(root, "bin", "lab"), Name: "home", Dir: filepath.Join(state, "lab"), Count: 2}
+	lab := &cloud.Lab{Binary: filepath.Join(root, "bin", "lab"), Name: name, Dir: filepath.Join(state, "lab"), Count: 2}
 	c := &cloud.Cloud{Driver: lab, Root: root, Dir: state}
 	switch arguments[0] {
 	case "up":
@@ -49,13 +52,13 @@ func run(ctx context.Context, arguments []string) error {
 	}
 }
 
-// stateDir is where the cloud of `make up` is kept.
-func stateDir() (string, error) {
+// stateDir is where a cloud of `make up` is kept.
+func stateDir(name string) (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "homecloud"), nil
+		return filepath.Join(dir, "homecloud", name), nil
 	}
 	home, err := os.UserHomeDir()
-	return filepath.Join(home, ".local", "state", "homecloud"), err
+	return filepath.Join(home, ".local", "state", "homecloud", name), err
 }
 
 func up(ctx context.Context, c *cloud.Cloud) error {
@@ -88,6 +91,7 @@ func up(ctx context.Context, c *cloud.Cloud) error {
 The cluster file is %s, the kubeconfig %s.
 A machine of the family's network:  %s lan -- smbclient -L //10.77.0.11 -U alice
 Alice's password:                   %s
+What to try next:                   docs/tutorial/first-cloud.md
 `, report, c.File(), c.Driver.Kubeconfig(), labCommand(c), passwordCommand(c))
 	return nil
 }
