@@ -135,9 +135,10 @@ dist: build ## Charts packaged for a machine without internet, in dist/charts
 	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
 
 .PHONY: docs
-docs: ## Regenerate what is generated: schema, image references, chart and command references
+docs: bin/helm3 bin/helm4 bin/hcchart ## Regenerate what is generated: schema, image references, chart and command references
 	$(GO) generate ./...
 	$(GO) run ./images generate
+	$(GO) test -C test -count=1 ./chart -run TestReadmesSayWhatValuesFilesSay -update
 
 .PHONY: lint
 lint: bin/golangci-lint ## Linters, formatting, generated files up to date
