@@ -381,7 +381,7 @@ func wordRemedy(text string, enum []string) string {
 // unknownField looks among the neighbours first, then in the whole file's
 // format: a field that stands in the wrong place is as common as a typo.
 func unknownField(name string, neighbours []string, in reflect.Type) string {
-	if best := suggest(name, neighbours); best != "" {
+	if best := Suggest(name, neighbours); best != "" {
 		return "did you mean " + best + "?"
 	}
 	if in.PkgPath() == reflect.TypeFor[v1alpha1.Cluster]().PkgPath() && in != reflect.TypeFor[v1alpha1.Lock]() && in != reflect.TypeFor[v1alpha1.Facts]() {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// suggest is the candidate that the word was probably meant to be, or "".
-func suggest(word string, candidates []string) string {
+// Suggest is the candidate that the word was probably meant to be, or "".
+func Suggest(word string, candidates []string) string {
 	best, bestDistance := "", 1+max(1, min(3, len(word)/3))
 	sorted := slices.Sorted(slices.Values(candidates))
 	for _, candidate := range sorted {
@@ -22,7 +22,7 @@ func suggest(word string, candidates []string) string {
 
 // didYouMean is the remedy for an unknown word: the likely one, or all of them.
 func didYouMean(word string, candidates []string, kind string) string {
-	if best := suggest(word, candidates); best != "" {
+	if best := Suggest(word, candidates); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return oneOf(candidates, kind)

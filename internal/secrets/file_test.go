@@ -346,6 +346,7 @@ func TestUnknownNameIsRefusedWithWhatWasMeant(t *testing.T) {
 	for name, want := range map[string]string{
 		"users.alise":      "did you mean users.alice?",
 		"bob":              "did you mean users.bob?",
+		"users.dan":        "add the user dan to the cluster file first",
 		"users.dorothea":   "add the user dorothea to the cluster file first",
 		"syncthing.apikey": "did you mean syncthing.apiKey?",
 		"k3s.token":        "hcchart secrets list shows their names",

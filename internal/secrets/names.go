@@ -1,7 +1,6 @@
 package secrets
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,39 +50,22 @@ func checkName(cluster *config.Cluster, name string) error {
 	return fmt.Errorf("%s; hcchart secrets list shows their names", message)
 }
 
-// nearest finds what was probably meant: a name with at most two letters
-// changed, added or left out, or the user whose name was written alone.
+// nearest finds what was probably meant, also the user whose name was written
+// alone. A user is only compared with users: the common beginning would make
+// all their names alike.
 func nearest(name string, among []string) string {
-	if alone := config.SecretUser(name); slices.Contains(among, alone) {
-		return alone
-	}
-	if len(among) == 0 {
-		return ""
-	}
-	best := slices.MinFunc(among, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-	if distance(name, best) > 2 {
-		return ""
-	}
-	return best
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+	var users []string
+	for _, known := range among {
+		if user, isUser := strings.CutPrefix(known, config.SecretUser("")); isUser {
+			users = append(users, user)
 		}
 	}
-	return row[len(b)]
+	user, isUser := strings.CutPrefix(name, config.SecretUser(""))
+	if meant := config.Suggest(user, users); meant != "" {
+		return config.SecretUser(meant)
+	}
+	if isUser {
+		return ""
+	}
+	return config.Suggest(name, among)
 }
