@@ -201,7 +201,9 @@ func newSecretsRecipientsCommand(a *app) *cobra.Command {
 			Use:   "remove RECIPIENT",
 			Short: "Encrypt the file anew for everybody else",
 			Long: `Encrypts everything with a new key for the other recipients. Whoever could open
-the file until now may have kept the values: set passwords anew as well.`,
+the file until now may have kept the values: set passwords anew as well.
+
+The last identity of this machine that opens the file can't be removed.`,
 			Example: "  hcchart secrets recipients remove age1q3cuquvy7g7yaw9at3w5uw86nt0rh7aqe90ja0a042zkfsahcvesv7566j",
 			Args:    cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {

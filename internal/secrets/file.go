@@ -17,6 +17,7 @@ import (
 // changed reaches the disk only through Change and Init.
 type File struct {
 	doc     *document
+	keyring *Keyring
 	changed bool
 }
 
@@ -30,11 +31,12 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := parseDocument(path, content, FindKeyring())
+	keyring := FindKeyring()
+	doc, err := parseDocument(path, content, keyring)
 	if err != nil {
 		return nil, err
 	}
-	return &File{doc: doc}, nil
+	return &File{doc: doc, keyring: keyring}, nil
 }
 
 // Change opens the file under a lock, gives it to change, and replaces it
@@ -57,11 +59,12 @@ func Change(ctx context.Context, path string, change func(*File) error) error {
 	if err != nil {
 		return err
 	}
-	doc, err := parseDocument(path, before, FindKeyring())
+	keyring := FindKeyring()
+	doc, err := parseDocument(path, before, keyring)
 	if err != nil {
 		return err
 	}
-	f := &File{doc: doc}
+	f := &File{doc: doc, keyring: keyring}
 	if err := change(f); err != nil || !f.changed {
 		return err
 	}
@@ -215,6 +218,10 @@ func (f *File) RemoveRecipient(recipient string) error {
 	rest := slices.DeleteFunc(slices.Clone(old), func(r string) bool { return r == recipient })
 	if len(rest) == len(old) {
 		return fmt.Errorf("%s: %s cannot open it anyway; it opens for %s", f.doc.file, recipient, strings.Join(old, ", "))
+	}
+	if len(rest) > 0 && !f.keyring.opensFor(rest) {
+		return fmt.Errorf("%s: without %s nobody here could open the file any more; to remove it, use the identity of %s: name its file in %s",
+			f.doc.file, recipient, strings.Join(rest, " or "), envIdentityFile)
 	}
 	if err := f.doc.rotate(rest); err != nil {
 		return err

@@ -313,6 +313,24 @@ func TestRemovedRecipientCannotOpenTheFile(t *testing.T) {
 	require.ErrorContains(t, err, "none of your age identities opens it")
 }
 
+// Whoever removes the key in the own hands finds out when it is too late.
+func TestRecipientWhoRemovesIsNotLockedOut(t *testing.T) {
+	path := newFile(t)
+	second, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	require.NoError(t, Change(t.Context(), path, func(f *File) error {
+		_, err := f.AddRecipient(second.Recipient().String())
+		return err
+	}))
+	removeFirst := func(f *File) error { return f.RemoveRecipient(f.Recipients()[0]) }
+	require.ErrorContains(t, Change(t.Context(), path, removeFirst), "nobody here could open the file any more")
+	_, err = Open(path)
+	require.NoError(t, err)
+
+	t.Setenv("SOPS_AGE_KEY", second.String()) // beside the first
+	require.NoError(t, Change(t.Context(), path, removeFirst))
+}
+
 func TestLastRecipientStays(t *testing.T) {
 	path := newFile(t)
 	err := Change(t.Context(), path, func(f *File) error { return f.RemoveRecipient(f.Recipients()[0]) })

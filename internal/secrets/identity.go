@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,11 @@ func (k *Keyring) Own() string {
 		return ""
 	}
 	return k.recipients[0]
+}
+
+// opensFor tells whether one of the recipients is ours.
+func (k *Keyring) opensFor(recipients []string) bool {
+	return slices.ContainsFunc(k.recipients, func(own string) bool { return slices.Contains(recipients, own) })
 }
 
 // where tells a person which places were searched.

@@ -97,7 +97,7 @@ func (r *initRun) create(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	f := &File{doc: doc}
+	f := &File{doc: doc, keyring: keyring}
 	err = r.fill(ctx, f, recovery)
 	if err == nil {
 		err = ctx.Err()
