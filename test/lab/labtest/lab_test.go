@@ -25,6 +25,9 @@ func manifest(t *testing.T, name string) string {
 }
 
 func TestLab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes clusters: `make test-lab` runs it")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("the lab makes namespaces, cgroups and mounts: run this test as root")
 	}
@@ -208,6 +211,7 @@ func TestLab(t *testing.T) {
 
 		l.run(t, "net", "heal", "node-1")
 		l.run(t, "node", "start", "node-2")
+		l.run(t, "exec", "node-2", "--", "mountpoint", "/srv/homecloud/data") // at once
 		l.nodes(t, "Ready", "Ready")
 		a.running(t, "client", "server")
 	})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -313,13 +314,28 @@ func (l *Lab) startThese(nodes []*node) error {
 	if err := making.Wait(); err != nil {
 		return err
 	}
+	var boots []*os.File
+	defer func() {
+		for _, boot := range boots {
+			_ = boot.Close()
+		}
+	}()
 	for _, n := range nodes {
-		if err := l.power(n); err != nil {
+		boot, err := l.power(n)
+		if err != nil {
 			return fmt.Errorf("%s: %w", n.Name, err)
+		}
+		boots = append(boots, boot)
+	}
+	for i, boot := range boots {
+		if _, err := io.ReadFull(boot, make([]byte, 1)); err != nil {
+			return fmt.Errorf("%s ended while it started: see %s", nodes[i].Name, l.log(nodes[i]))
 		}
 	}
 	return nil
 }
+
+func (l *Lab) log(n *node) string { return l.path("log", n.Name+".log") }
 
 // furnish makes what a node needs on disk, once.
 func (l *Lab) furnish(n *node) error {
@@ -353,10 +369,10 @@ func (l *Lab) furnish(n *node) error {
 }
 
 // power starts a node's processes and lays its cable.
-func (l *Lab) power(n *node) error {
+func (l *Lab) power(n *node) (boot *os.File, err error) {
 	group, err := l.group(n.Name, l.state.Spec.Memory)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config := l.path("nodes", n.Name, "node.json")
 	if err := writeJSON(config, inside.Config{
@@ -365,23 +381,34 @@ func (l *Lab) power(n *node) error {
 		Images: l.path("nodes", n.Name, "disks"), Store: l.path("stores", n.Name),
 		Fresh: n.Fresh, Unified: group.Unified,
 	}); err != nil {
-		return err
+		return nil, err
 	}
 	wait, goAhead, err := os.Pipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = goAhead.Close() }()
+	boot, booted, err := os.Pipe()
+	if err != nil {
+		_ = wait.Close()
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = boot.Close()
+		}
+	}()
 	n.Started = time.Now()
 	n.Init, err = namespace.Bear(namespace.Birth{
-		Argv: []string{"init-node", config}, Groups: group, Log: l.path("log", n.Name+".log"),
-	}, l.lock, wait)
+		Argv: []string{"init-node", config}, Groups: group, Log: l.log(n),
+	}, l.lock, wait, booted)
 	_ = wait.Close()
+	_ = booted.Close()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.save(); err != nil {
-		return err
+		return nil, err
 	}
 	var peers []network.Node
 	for _, other := range l.state.Nodes {
@@ -389,25 +416,25 @@ func (l *Lab) power(n *node) error {
 			peers = append(peers, other.Node)
 			if other.Init.Alive() {
 				if err := network.Peers(other.Init.Path(namespace.Network), []network.Node{n.Node}); err != nil {
-					return err
+					return nil, err
 				}
 			}
 		}
 	}
 	lan := l.state.LAN.Path(namespace.Network)
 	if err := network.Plug(lan, n.Init.Path(namespace.Network), n.Node, peers); err != nil {
-		return err
+		return nil, err
 	}
 	if n.Cut {
 		if err := network.Cut(lan, n.Name, true); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if _, err := goAhead.Write([]byte{1}); err != nil {
-		return fmt.Errorf("it ended at once: see %s", l.path("log", n.Name+".log"))
+		return nil, fmt.Errorf("it ended at once: see %s", l.log(n))
 	}
 	n.Fresh = false
-	return l.save()
+	return boot, l.save()
 }
 
 // patience is how long a lab may take to become ready; on an idle machine it is seconds.

@@ -55,9 +55,13 @@ const program = "/opt/lab"
 //go:embed config
 var configs embed.FS
 
-// Go is the descriptor on which the node waits for its network: a byte means go, an end
-// means that its maker died, and the node with it.
-const Go = 3
+// The descriptors between a node and its maker. On Go the node waits for its network: a byte
+// means go, an end means that its maker died, and the node with it. On Booted it writes a byte
+// when commands can run inside and its disks are there, an end means that it failed.
+const (
+	Go     = 3
+	Booted = 4
+)
 
 // Init runs the node; it ends only with an error.
 func Init(path string) error {
@@ -70,6 +74,8 @@ func Init(path string) error {
 		return err
 	}
 	slog.Info("starting", "node", c.Name)
+	booted := os.NewFile(Booted, "booted")
+	unix.CloseOnExec(Booted) // what it starts must not hold it open
 	trees, err := cgroup.Own()
 	if err != nil {
 		return err
@@ -90,6 +96,8 @@ func Init(path string) error {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
+	_, _ = booted.Write([]byte{1}) // whether somebody still listens or not
+	_ = booted.Close()
 	return c.run(supervise.New())
 }
 
