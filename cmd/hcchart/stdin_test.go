@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,14 +16,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // Somebody forgot what should come through the pipe and presses Ctrl-C.
 func TestAnInterruptEndsEveryReadOfStandardInput(t *testing.T) {
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("KUBECONFIG", "absent")
-	file := filepath.Join(t.TempDir(), "homecloud.yaml")
-	var out bytes.Buffer
-	root := newRootCommand(&app{in: strings.NewReader(""), out: &out, err: &out})
-	root.SetArgs([]string{"init", "--file", file, "--node", "box=box.local,disk=/dev/disk/by-id/usb-A", "--user", "alice"})
-	require.NoError(t, root.ExecuteContext(t.Context()), &out)
-
+	file := newHome(t)
 	for _, command := range []string{
 		"validate --file -",
 		"values --file -",

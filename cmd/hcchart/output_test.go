@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newHome makes a cluster file and its secrets, and gives the file's path.
+func newHome(t *testing.T) string {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", "absent")
+	file := filepath.Join(t.TempDir(), "homecloud.yaml")
+	output(t, "init", "--file", file, "--node", "box=box.local,disk=/dev/disk/by-id/usb-A", "--user", "alice")
+	return file
+}
+
+// output runs a command that must succeed, and gives its standard output.
+func output(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, said bytes.Buffer
+	root := newRootCommand(&app{in: strings.NewReader(""), out: &out, err: &said})
+	root.SetArgs(args)
+	require.NoError(t, root.ExecuteContext(t.Context()), &said)
+	return out.String()
+}
+
+// Files that are made with > are compared and committed.
+func TestPrintedDataEndsWithOneNewline(t *testing.T) {
+	file := newHome(t)
+	for _, command := range []string{
+		"schema",
+		"values", "values -o json",
+		"values --chart dnas", "values --chart dnas -o json",
+		"values --chart platform", "values --chart platform -o json",
+		"render", "render dnas",
+		"validate", "validate -o json", "validate -o yaml",
+		"secrets list", "secrets list -o json", "secrets list -o yaml",
+		"secrets get users.alice", "secrets get syncthing.box.cert",
+		"secrets recipients", "secrets render",
+	} {
+		text := output(t, append(strings.Fields(command), "--file", file)...)
+		require.Regexp(t, `[^\n]\n$`, text, command)
+	}
+}
