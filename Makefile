@@ -11,7 +11,7 @@ SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD))) % $
 
 export GOTOOLCHAIN = local
 
-# part NAME,COMMAND: run one part of the tests and note how long it took.
+# part NAME,COMMAND: run one part of the tests, or a long build, and note how long it took.
 define part
 @mkdir -p dist; echo "=== $(1)"; start=$$(date +%s); \
  if ( $(2) ); then result=ok; else result=FAILED; fi; \
@@ -104,8 +104,9 @@ bin/lab:
 	CGO_ENABLED=0 $(GO) build -C test/lab -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 
 # The scenarios' phone: the same Syncthing as the boards'.
+SYNCTHING_TAGS := noassets,noupgrade
 bin/syncthing: images/syncthing/go.sum
-	CGO_ENABLED=0 $(GO) build -C images/syncthing -trimpath -tags noassets,noupgrade -o $(CURDIR)/$@ github.com/syncthing/syncthing/cmd/syncthing
+	$(call part,build $(@F),CGO_ENABLED=0 $(GO) build -C images/syncthing -trimpath -tags $(SYNCTHING_TAGS) -o $(CURDIR)/$@ github.com/syncthing/syncthing/cmd/syncthing)
 
 # k3d is a module of its own: what it links doesn't agree with what Helm links.
 .PHONY: bin/k3d-driver
@@ -114,17 +115,17 @@ bin/k3d-driver:
 	$(GO) build -C test/e2e/k3d -trimpath -o $(CURDIR)/$@ .
 
 bin/sops: tools/sops/go.sum
-	$(GO) build -C tools/sops -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/getsops/sops/v3/cmd/sops
+	$(call part,build $(@F),$(GO) build -C tools/sops -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/getsops/sops/v3/cmd/sops)
 
 # Without these flags a Helm 3 built from its module believes in Kubernetes 1.20.
 KUBE_MINOR   := 34
 HELM3_FLAGS  := -s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$(KUBE_MINOR)
 bin/helm3: tools/helm/go.sum
-	$(GO) build -C tools/helm -trimpath -ldflags '$(HELM3_FLAGS)' -o $(CURDIR)/$@ helm.sh/helm/v3/cmd/helm
+	$(call part,build $(@F),$(GO) build -C tools/helm -trimpath -ldflags '$(HELM3_FLAGS)' -o $(CURDIR)/$@ helm.sh/helm/v3/cmd/helm)
 bin/helm4: tools/helm/go.sum
-	$(GO) build -C tools/helm -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+	$(call part,build $(@F),$(GO) build -C tools/helm -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm)
 bin/golangci-lint: tools/lint/go.sum
-	$(GO) build -C tools/lint -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(call part,build $(@F),$(GO) build -C tools/lint -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
 .PHONY: images
 images: ## Container images as archives, in dist/images (root)
