@@ -62,6 +62,9 @@ func (f *chartFlags) compute(cluster *config.Cluster, name string) (*values.Valu
 
 // check refuses flags that can't go together, before anything is read.
 func (f *chartFlags) check(a *app) error {
+	if slices.Contains(f.files, "") {
+		return usageError{errors.New("--values is empty; name a file, or - for standard input")}
+	}
 	if a.file == "-" && slices.Contains(f.files, "-") {
 		return usageError{errors.New("--file and --values both read standard input; give one of them a name")}
 	}
@@ -84,11 +87,27 @@ func (f *chartFlags) overlay(a *app, base map[string]any) (map[string]any, error
 	return base, nil
 }
 
+// valuesSize is what Kubernetes lets Helm keep of a whole release.
+const valuesSize = 1 << 20
+
 func readInput(a *app, name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(a.in)
+	in := a.in
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("--values: %w", err)
+		}
+		defer file.Close()
+		in = file
 	}
-	return os.ReadFile(name)
+	text, err := io.ReadAll(io.LimitReader(in, valuesSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("--values %s: %w", name, err)
+	}
+	if len(text) > valuesSize {
+		return nil, fmt.Errorf("--values %s: larger than the %d bytes that Helm can keep; is it the right file?", name, valuesSize)
+	}
+	return text, nil
 }
 
 // warnMissing tells which dependencies the chart was used without.

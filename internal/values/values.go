@@ -7,7 +7,10 @@ package values
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -95,13 +98,53 @@ func Merge(base, over map[string]any) map[string]any {
 	return merged
 }
 
-// Read reads a values file.
+// Read reads a values file, and takes keys and dates for texts as Helm does.
 func Read(name string, text []byte) (map[string]any, error) {
-	m := map[string]any{}
-	if err := yaml.Unmarshal(text, &m); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	values := map[string]any{}
+	var document, second yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return values, nil // empty or only comments: nothing goes on top
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return m, nil
+	if err := decoder.Decode(&second); err == nil {
+		return nil, fmt.Errorf("%s:%d: a second document begins here; write one per file", name, second.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode && root.ShortTag() != "!!null" {
+		return nil, fmt.Errorf("%s:%d: no fields; write them as name: value", name, root.Line)
+	}
+	err := asHelmReads(root)
+	if err == nil {
+		err = root.Decode(&values)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return values, nil
+}
+
+// asHelmReads prepares a node for JSON, through which Helm reads: it has no
+// dates, no keys but texts, and no infinity.
+func asHelmReads(node *yaml.Node) error {
+	for i, child := range node.Content {
+		isKey := node.Kind == yaml.MappingNode && i%2 == 0
+		switch tag := child.ShortTag(); {
+		case child.Kind != yaml.ScalarNode:
+		case tag == "!!timestamp", isKey && tag != "!!merge":
+			child.Tag = "!!str"
+		case tag == "!!float" && strings.ContainsAny(child.Value, "nN"): // .nan, .inf
+			return fmt.Errorf("line %d: %s is no number; write digits, or quote a text", child.Line, child.Value)
+		}
+		if err := asHelmReads(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // encode is the one way values become text.

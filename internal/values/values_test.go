@@ -113,3 +113,34 @@ func TestMergeReplacesListsAndMergesMaps(t *testing.T) {
 	require.Equal(t, map[string]any{"a": map[string]any{"x": 1, "y": 3}, "list": []any{9}, "new": "z"}, Merge(base, over))
 	require.Equal(t, 2, base["a"].(map[string]any)["y"], "the base stays as it is")
 }
+
+func TestValuesFileIsReadAsHelmDoes(t *testing.T) {
+	for text, want := range map[string]map[string]any{
+		"":                         {},
+		"# nothing\n":              {},
+		"a: {1: x, true: y, ~: z}": {"a": map[string]any{"1": "x", "true": "y", "~": "z"}},
+		"a: 2020-01-01":            {"a": "2020-01-01"},
+		"\ufeffa: 1\r\nb: x\r\n":   {"a": 1, "b": "x"},
+		"a: &x {b: 1}\nc: *x":      {"a": map[string]any{"b": 1}, "c": map[string]any{"b": 1}},
+		"---\na: 1\n...\n":         {"a": 1},
+	} {
+		got, err := Read("mine.yaml", []byte(text))
+		require.NoError(t, err, text)
+		require.Equal(t, want, got, text)
+	}
+}
+
+func TestValuesFileThatWouldBeMisreadIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: 1\n---\nb: 2\n": "mine.yaml:2: a second document begins here; write one per file",
+		"- a":               "mine.yaml:1: no fields; write them as name: value",
+		"hello":             "mine.yaml:1: no fields; write them as name: value",
+		"a:\n  b: .inf":     "mine.yaml: line 2: .inf is no number; write digits, or quote a text",
+		"a: 1\na: 2":        `mapping key "a" already defined at line 1`,
+		"a: &x [*x]":        "contains itself",
+		"a:\n\tb: 1":        "mine.yaml: yaml: line 2: found character that cannot start any token",
+	} {
+		_, err := Read("mine.yaml", []byte(text))
+		require.ErrorContains(t, err, want)
+	}
+}
