@@ -62,6 +62,9 @@ cloud that it describes on a Kubernetes cluster.`,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
+			if a.file == "" {
+				return usageError{errors.New("--file is empty; name the cluster file, or - for standard input")}
+			}
 			if term.IsTerminal(a.in) {
 				a.keyboard = a.in.(*os.File)
 			}

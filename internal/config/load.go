@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/tmorin/homecloud/internal/config/v1alpha1"
 )
@@ -23,7 +24,7 @@ func LoadFrom(path string, stdin io.Reader) (*Cluster, error) {
 	case err != nil:
 		return nil, err
 	}
-	lock, err := os.ReadFile(LockPath(path))
+	lock, err := readFile(LockPath(path))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
@@ -38,19 +39,24 @@ func read(path string, stdin io.Reader) ([]byte, error) {
 		}
 		return content, nil
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the cluster file: %w", err)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory; name the file in it, such as %s", path, filepath.Join(path, "homecloud.yaml"))
 	}
-	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; name the file in it, such as %s/homecloud.yaml", path, path)
-	}
-	content, err := io.ReadAll(io.LimitReader(file, sizeLimit+1))
+	content, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster file: %w", err)
 	}
 	return content, nil
+}
+
+// readFile reads no more than it takes to see that a file is too large.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, sizeLimit+1))
 }
 
 // Parse turns the text of a cluster file and of its lock (nil: none) into the

@@ -55,8 +55,7 @@ func (d *document) at(line, column int, problem, remedy string) {
 // parse turns text into the root mapping, or reports why it can't.
 func (d *document) parse(content []byte) (ok bool) {
 	if len(content) > sizeLimit {
-		d.at(1, 1, fmt.Sprintf("the file has %d bytes, more than the %d that are read", len(content), sizeLimit),
-			"is it the right file?")
+		d.at(1, 1, fmt.Sprintf("the file is larger than the %d bytes that are read", sizeLimit), "is it the right file?")
 		return false
 	}
 	if !d.isText(content) {
