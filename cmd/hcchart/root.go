@@ -88,6 +88,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newSecretsCommand(a))
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newPackageCommand(a))
 	root.AddCommand(newUpCommand(a), newDownCommand(a))
+	explainArguments(root)
 	return root
 }
 

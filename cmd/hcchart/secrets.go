@@ -25,19 +25,9 @@ SOPS_AGE_KEY_FILE, or sops' own keys.txt (on Linux ~/.config/sops/age/keys.txt).
 		Example: `  hcchart secrets init --recovery-key recovery.txt  # make the file, and a key to print
   hcchart secrets set users.bob                     # asks for the password
   hcchart secrets apply                             # bring them into the cluster`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				message += "; did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return usageError{fmt.Errorf("%s", message)}
-		},
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(
 		newSecretsInitCommand(a), newSecretsListCommand(a), newSecretsGetCommand(a), newSecretsSetCommand(a),
 		newSecretsUnsetCommand(a), newSecretsRecipientsCommand(a), newSecretsRenderCommand(a), newSecretsApplyCommand(a),
