@@ -70,23 +70,29 @@ func Directory(dir string) Library { return Library{root: dir} }
 
 // Load loads the chart called name.
 func (l Library) Load(name string) (*Chart, error) {
-	if l.fsys == nil {
-		return Load(filepath.Join(l.root, name))
-	}
-	if _, err := fs.Stat(l.fsys, path.Join(name, "Chart.yaml")); err != nil {
-		names, _ := l.Names()
+	if _, err := fs.Stat(l.files(), path.Join(name, "Chart.yaml")); err != nil {
+		names, err := l.Names()
+		if err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s: no chart %q; there are %s", l.root, name, strings.Join(names, ", "))
+	}
+	if l.fsys == nil { // a dependency may lie outside of the folder
+		return Load(filepath.Join(l.root, name))
 	}
 	return loadDirectory(l.fsys, name, nil)
 }
 
+func (l Library) files() fs.FS {
+	if l.fsys == nil {
+		return os.DirFS(l.root)
+	}
+	return l.fsys
+}
+
 // Names lists the charts of the library, sorted.
 func (l Library) Names() ([]string, error) {
-	fsys := l.fsys
-	if fsys == nil {
-		fsys = os.DirFS(l.root)
-	}
-	found, err := fs.Glob(fsys, "*/Chart.yaml")
+	found, err := fs.Glob(l.files(), "*/Chart.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +102,7 @@ func (l Library) Names() ([]string, error) {
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: no chart in there", l.root)
+		return nil, fmt.Errorf("%s: no chart in there; name the folder that holds the charts' folders", l.root)
 	}
 	return names, nil
 }

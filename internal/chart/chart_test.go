@@ -76,6 +76,10 @@ func TestMissingDependenciesAreNamed(t *testing.T) {
 func TestUnknownChartNamesTheKnownOnes(t *testing.T) {
 	_, err := Embedded(os.DirFS("testdata/library")).Load("nope")
 	require.EqualError(t, err, `built-in charts: no chart "nope"; there are circle, common, leaf, middle, top`)
+	_, err = Directory("testdata/library").Load("nope")
+	require.EqualError(t, err, `testdata/library: no chart "nope"; there are circle, common, leaf, middle, top`)
+	_, err = Directory("testdata/library/leaf").Load("leaf")
+	require.EqualError(t, err, "testdata/library/leaf: no chart in there; name the folder that holds the charts' folders")
 }
 
 func TestRenderingGivesTheObjectsOfEveryDependencyAndTheHooks(t *testing.T) {
