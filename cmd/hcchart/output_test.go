@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,21 +31,36 @@ func output(t *testing.T, args ...string) string {
 	return out.String()
 }
 
+// printing are the commands whose result is what they print.
+var printing = []string{
+	"schema",
+	"values", "values -o json",
+	"values --chart dnas", "values --chart dnas -o json",
+	"values --chart platform", "values --chart platform -o json",
+	"render", "render dnas",
+	"validate", "validate -o json", "validate -o yaml",
+	"secrets list", "secrets list -o json", "secrets list -o yaml",
+	"secrets get users.alice", "secrets get syncthing.box.cert",
+	"secrets recipients", "secrets render",
+}
+
 // Files that are made with > are compared and committed.
 func TestPrintedDataEndsWithOneNewline(t *testing.T) {
 	file := newHome(t)
-	for _, command := range []string{
-		"schema",
-		"values", "values -o json",
-		"values --chart dnas", "values --chart dnas -o json",
-		"values --chart platform", "values --chart platform -o json",
-		"render", "render dnas",
-		"validate", "validate -o json", "validate -o yaml",
-		"secrets list", "secrets list -o json", "secrets list -o yaml",
-		"secrets get users.alice", "secrets get syncthing.box.cert",
-		"secrets recipients", "secrets render",
-	} {
+	for _, command := range printing {
 		text := output(t, append(strings.Fields(command), "--file", file)...)
 		require.Regexp(t, `[^\n]\n$`, text, command)
+	}
+}
+
+// A disk may be full, and a file that lacks half of its lines looks whole.
+func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
+	file := newHome(t)
+	full := errors.New("no space left on device")
+	folder := t.TempDir()
+	for _, command := range append(printing, "version", "package common --out "+folder) {
+		root := newRootCommand(&app{in: strings.NewReader(""), out: writerFunc(func([]byte) (int, error) { return 0, full }), err: io.Discard})
+		root.SetArgs(append(strings.Fields(command), "--file", file))
+		require.ErrorIs(t, root.ExecuteContext(t.Context()), full, command)
 	}
 }

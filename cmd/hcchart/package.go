@@ -43,7 +43,9 @@ left out this way.`,
 				if err := replaceFile(file, archive.Content); err != nil {
 					return err
 				}
-				fmt.Fprintln(a.out, file)
+				if _, err := fmt.Fprintln(a.out, file); err != nil {
+					return err
+				}
 			}
 			return nil
 		},

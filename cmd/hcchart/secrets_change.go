@@ -177,11 +177,9 @@ func newSecretsRecipientsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, recipient := range file.Recipients() {
-				fmt.Fprintln(a.out, recipient)
-			}
 			a.warnOfOneRecipient(file.Recipients())
-			return nil
+			_, err = fmt.Fprintln(a.out, strings.Join(file.Recipients(), "\n"))
+			return err
 		},
 	}
 	cmd.AddCommand(

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -111,8 +112,8 @@ func tellForeseen(a *app, changes []string) error {
 		fmt.Fprintln(a.err, "nothing would change")
 		return nil
 	}
-	for _, change := range changes {
-		fmt.Fprintln(a.out, change)
+	if _, err := fmt.Fprintln(a.out, strings.Join(changes, "\n")); err != nil {
+		return err
 	}
 	return errDifferences
 }
