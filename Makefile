@@ -3,7 +3,7 @@
 SHELL       := /bin/bash
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS     := -s -w -X main.version=$(VERSION)
+LDFLAGS     := -s -w -X github.com/tmorin/homecloud/internal/version.number=$(VERSION)
 TIMES       := dist/times
 # Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
 SHARDS      := sops fuzz bench

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"runtime/debug"
+	"io"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set at link time by `make build`.
-var version = "devel"
+	"github.com/tmorin/homecloud/internal/version"
+)
 
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -17,11 +15,7 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: "  hcchart version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			goVersion := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				goVersion = info.GoVersion
-			}
-			_, err := fmt.Fprintf(a.out, "hcchart %s (%s)\n", version, goVersion)
+			_, err := io.WriteString(a.out, version.Line("hcchart"))
 			return err
 		},
 	}

@@ -7,16 +7,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"os"
 	"strings"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/password"
 	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
@@ -108,7 +107,7 @@ func ensure(ctx context.Context, client *Client, s Settings, log *slog.Logger) e
 		if err != nil {
 			return fmt.Errorf("secrets: %w", err)
 		}
-		if known[node], err = deviceOf(certificate, key); err != nil {
+		if known[node], err = syncthing.DeviceOf(certificate, key); err != nil {
 			return fmt.Errorf("secrets: %w", err)
 		}
 		name := s.NodeSecretPrefix + node
@@ -151,7 +150,7 @@ func (s Settings) judge(node string, secret, peers *Secret) (config.DeviceID, er
 		}
 		return "", nil
 	}
-	id, err := deviceOf(secret.Data[certificateKey], secret.Data[privateKey])
+	id, err := syncthing.DeviceOf(secret.Data[certificateKey], secret.Data[privateKey])
 	if err != nil {
 		return "", fmt.Errorf("secrets: the Secret %s holds no identity (%w): restore it, or remove it on purpose", name, err)
 	}
@@ -171,11 +170,11 @@ func (s Settings) ensureUsers(ctx context.Context, client *Client, users *Secret
 				continue
 			}
 		}
-		password, err := newPassword()
+		made, err := password.New()
 		if err != nil {
 			return fmt.Errorf("secrets: %w", err)
 		}
-		missing[user] = []byte(password)
+		missing[user] = []byte(made)
 	}
 	if users == nil || len(missing) > 0 {
 		if err := s.put(ctx, client, users, s.UsersSecret, missing); err != nil {
@@ -204,35 +203,4 @@ func (s Settings) put(ctx context.Context, client *Client, existing *Secret, nam
 		return nil
 	}
 	return client.add(ctx, existing, missing)
-}
-
-func deviceOf(certificate, key []byte) (config.DeviceID, error) {
-	if len(certificate) == 0 || len(key) == 0 {
-		return "", fmt.Errorf("%s or %s is missing", certificateKey, privateKey)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return "", err
-	}
-	return config.NewDeviceID(pair.Certificate[0]), nil
-}
-
-// passwordAlphabet leaves out what is mistaken for something else: i l o 0 1.
-const passwordAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
-
-// newPassword makes one that can be read out and typed: 18 characters of 31,
-// 89 bits, in three groups.
-func newPassword() (string, error) {
-	var password strings.Builder
-	for i := range 18 {
-		if i > 0 && i%6 == 0 {
-			password.WriteByte('-')
-		}
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(passwordAlphabet))))
-		if err != nil {
-			return "", err
-		}
-		password.WriteByte(passwordAlphabet[n.Int64()])
-	}
-	return password.String(), nil
 }

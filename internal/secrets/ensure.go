@@ -2,15 +2,14 @@ package secrets
 
 import (
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/password"
 	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
@@ -67,7 +66,7 @@ func (f *File) Ensure(cluster *config.Cluster) (Report, error) {
 		}
 	}
 	for _, user := range cluster.Users {
-		if err := f.ensure(&report, config.SecretUser(user.Name), newPassword); err != nil {
+		if err := f.ensure(&report, config.SecretUser(user.Name), password.New); err != nil {
 			return report, err
 		}
 	}
@@ -115,42 +114,11 @@ func (f *File) Identity(node string) (config.DeviceID, error) {
 	if err != nil {
 		return "", err
 	}
-	id, err := deviceID([]byte(certificate), []byte(key))
+	id, err := syncthing.DeviceOf([]byte(certificate), []byte(key))
 	if err != nil {
 		return "", fmt.Errorf("%s: syncthing.%s: %w; %s", f.doc.file, node, err, restore)
 	}
 	return id, nil
-}
-
-// deviceID names the device of a certificate and its key.
-func deviceID(certPEM, keyPEM []byte) (config.DeviceID, error) {
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		// The library's own words may quote what it read.
-		return "", errors.New("certificate and key are not a pair")
-	}
-	return config.NewDeviceID(pair.Certificate[0]), nil
-}
-
-// passwordAlphabet leaves out what is mistaken for something else on paper or a
-// television: i l o 0 1.
-const passwordAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
-
-// newPassword makes a password that can be read out and typed: three groups of
-// six characters of 31, 89 bits.
-func newPassword() (string, error) {
-	var password strings.Builder
-	for i := range 18 {
-		if i > 0 && i%6 == 0 {
-			password.WriteByte('-')
-		}
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(passwordAlphabet))))
-		if err != nil {
-			return "", err
-		}
-		password.WriteByte(passwordAlphabet[n.Int64()])
-	}
-	return password.String(), nil
 }
 
 // maxPassword is what SMB clients take.
@@ -190,11 +158,11 @@ func (f *File) Generate(cluster *config.Cluster, name string) error {
 	if !strings.HasPrefix(name, "users.") {
 		return fmt.Errorf("%s: certificate and key are made together; hcchart secrets init makes both", name)
 	}
-	password, err := newPassword()
+	made, err := password.New()
 	if err != nil {
 		return err
 	}
-	return f.set(name, password)
+	return f.set(name, made)
 }
 
 // Unset removes entries: surplus ones, or an identity that is given up.

@@ -3,7 +3,6 @@ package secrets
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -385,16 +384,4 @@ func TestPasswordThatNoClientCouldSendIsRefused(t *testing.T) {
 		err := Change(t.Context(), path, func(f *File) error { return f.Set(home(), "users.bob", value) })
 		require.ErrorContains(t, err, want)
 	}
-}
-
-func TestPasswordIsReadableAndStrong(t *testing.T) {
-	seen := map[string]bool{}
-	for range 1000 {
-		password, err := newPassword()
-		require.NoError(t, err)
-		require.Regexp(t, `^[a-hjkmnp-z2-9]{6}(-[a-hjkmnp-z2-9]{6}){2}$`, password)
-		require.False(t, seen[password])
-		seen[password] = true
-	}
-	require.GreaterOrEqual(t, 18*math.Log2(float64(len(passwordAlphabet))), 80.0)
 }

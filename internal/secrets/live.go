@@ -10,6 +10,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
 // ErrNotAsked wraps whatever kept a cluster from answering.
@@ -55,7 +56,7 @@ func (l Live) Values(ctx context.Context, cluster *config.Cluster) (map[string]s
 			}
 			continue
 		}
-		id, err := deviceID(identity[keyCertificate], identity[keyPrivate])
+		id, err := syncthing.DeviceOf(identity[keyCertificate], identity[keyPrivate])
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("the cluster's Secret %s: %w; repair it, or delete it if the node never ran", name, err))

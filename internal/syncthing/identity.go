@@ -1,15 +1,20 @@
 package syncthing
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 // identityLifetime is what Syncthing gives the certificates it makes itself.
@@ -53,4 +58,18 @@ func NewIdentity() (certPEM, keyPEM []byte, err error) {
 	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 	keyPEM = pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: encodedKey})
 	return certPEM, keyPEM, nil
+}
+
+// DeviceOf names the device of a certificate and its private key, both in PEM,
+// or says that they aren't a pair. Its errors never quote them.
+func DeviceOf(certPEM, keyPEM []byte) (config.DeviceID, error) {
+	if len(bytes.TrimSpace(certPEM)) == 0 || len(bytes.TrimSpace(keyPEM)) == 0 {
+		return "", errors.New("certificate or key is missing or empty")
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		// The library's own words may quote what it read.
+		return "", errors.New("certificate and key are not a pair")
+	}
+	return config.NewDeviceID(pair.Certificate[0]), nil
 }

@@ -2,7 +2,6 @@ package syncthing
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ func (p Preparation) Run() error {
 	if err != nil {
 		return fmt.Errorf("syncthing: %w", err)
 	}
-	id, err := identify(identity[certificateFile], identity[keyFile])
+	id, err := DeviceOf(identity[certificateFile], identity[keyFile])
 	if err != nil {
 		return fmt.Errorf("syncthing: the identity in %s: %w", p.Identity, err)
 	}
@@ -70,19 +69,6 @@ func (p Preparation) Run() error {
 	return p.prepareConfig(id, peers.APIKey)
 }
 
-// identify checks that a certificate and a key belong together and returns
-// whose they are.
-func identify(certificate, key []byte) (config.DeviceID, error) {
-	if len(bytes.TrimSpace(certificate)) == 0 || len(bytes.TrimSpace(key)) == 0 {
-		return "", fmt.Errorf("%s or %s is missing or empty", certificateFile, keyFile)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return "", err
-	}
-	return config.NewDeviceID(pair.Certificate[0]), nil
-}
-
 // refuseOtherIdentity compares with what the home was made for, by its
 // certificate or, when that is gone, by our own memory.
 func (p Preparation) refuseOtherIdentity(id config.DeviceID) error {
@@ -95,7 +81,7 @@ func (p Preparation) refuseOtherIdentity(id config.DeviceID) error {
 			return fmt.Errorf("syncthing: %w", err)
 		}
 		if err == nil {
-			if before, err = identify(certificate, key); err != nil {
+			if before, err = DeviceOf(certificate, key); err != nil {
 				return fmt.Errorf("syncthing: the identity in %s: %w", p.Home, err)
 			}
 		}

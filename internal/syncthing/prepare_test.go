@@ -107,7 +107,7 @@ func TestPreparationRefuses(t *testing.T) {
 			_, key, err := syncthing.NewIdentity()
 			require.NoError(t, err)
 			write(t, filepath.Join(p.Identity, "key.pem"), string(key))
-		}, "does not match"},
+		}, "not a pair"},
 		{"an identity that the peers don't know", func(t *testing.T, p *syncthing.Preparation) {
 			require.NoError(t, os.Remove(filepath.Join(p.Peers, "node-1")))
 		}, "the peers would refuse it"},
