@@ -37,7 +37,7 @@ routes unless they are given. The first user is the administrator.`,
     --user alice --user bob`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.mayInit(); err != nil {
+			if err := a.mayInit(recoveryKey); err != nil {
 				return err
 			}
 			for _, text := range nodes {
@@ -65,15 +65,27 @@ routes unless they are given. The first user is the administrator.`,
 }
 
 // mayInit says early, before anything is asked, what would fail in the end.
-func (a *app) mayInit() error {
+func (a *app) mayInit(recoveryKey string) error {
 	if a.file == "-" {
 		return usageError{errors.New("init writes a file; name it with --file")}
 	}
-	switch _, err := os.Lstat(a.file); {
-	case err == nil:
-		return fmt.Errorf("%s exists and is never overwritten; --file names another", a.file)
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("look for the cluster file: %w", err)
+	if key := filepath.Clean(recoveryKey); key == filepath.Clean(a.file) || key == filepath.Clean(config.SecretsPath(a.file)) {
+		return usageError{fmt.Errorf("--recovery-key %s: name a file of its own", recoveryKey)}
+	}
+	for _, file := range []struct{ flag, path string }{{"--file", a.file}, {"--recovery-key", recoveryKey}} {
+		if file.path == "" {
+			continue
+		}
+		switch _, err := os.Lstat(file.path); {
+		case err == nil:
+			return fmt.Errorf("%s exists and is never overwritten; %s names another", file.path, file.flag)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("look for %s: %w", file.path, err)
+		}
+		folder := filepath.Dir(file.path)
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the folder %s does not exist; make it first", folder)
+		}
 	}
 	return nil
 }

@@ -33,8 +33,13 @@ func parseNodeFlag(text string) (nodeDraft, error) {
 		return nodeDraft{}, fmt.Errorf("--node %s: write NAME=ADDRESS, such as box=192.168.1.51", text)
 	}
 	node := nodeDraft{Name: name, Address: address}
+	seen := map[string]bool{}
 	for _, part := range parts[1:] {
 		key, value, _ := strings.Cut(part, "=")
+		if seen[key] {
+			return nodeDraft{}, fmt.Errorf("--node %s: %s= is written twice; keep one of them", text, key)
+		}
+		seen[key] = true
 		switch key {
 		case "disk":
 			node.Disk = value
