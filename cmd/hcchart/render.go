@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -37,7 +38,7 @@ when the values enable it.`,
 			if len(args) == 1 {
 				name = args[0]
 			}
-			if err := flags.check(a); err != nil {
+			if err := errors.Join(flags.check(a), checkNames(options.Release, options.Namespace)); err != nil {
 				return err
 			}
 			c, given, err := chartAndValues(a, &flags, name)

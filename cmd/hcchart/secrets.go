@@ -61,6 +61,9 @@ only waited for with --from-cluster.`,
   hcchart secrets init --from-cluster                # the file was lost`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkNames(target.release, target.namespace); err != nil {
+				return err
+			}
 			cluster, path, err := a.loadCluster()
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
@@ -34,6 +35,17 @@ func (t *secretsTarget) addTo(flags *pflag.FlagSet) {
 func (t *secretsTarget) addReleaseTo(flags *pflag.FlagSet) {
 	flags.StringVar(&t.release, "release", config.Release, "`name` of the release")
 	flags.StringVarP(&t.namespace, "namespace", "n", config.Release, "`name` of the release's namespace")
+}
+
+// checkNames refuses what no cluster could take: printed it would only fail in
+// somebody's pipe.
+func checkNames(release, namespace string) error {
+	for _, name := range []struct{ flag, value string }{{"--release", release}, {"--namespace", namespace}} {
+		if len(validation.IsDNS1123Label(name.value)) > 0 {
+			return usageError{fmt.Errorf("%s %q: write lower-case letters, digits and dashes, such as %s", name.flag, name.value, config.Release)}
+		}
+	}
+	return nil
 }
 
 // patience is how long init waits for a cluster that nobody told it to ask.
@@ -87,6 +99,9 @@ func (t *secretsTarget) named() bool {
 
 // secrets computes the Kubernetes Secrets from the two files.
 func (t *secretsTarget) secrets(a *app) ([]*corev1.Secret, error) {
+	if err := checkNames(t.release, t.namespace); err != nil {
+		return nil, err
+	}
 	cluster, path, err := a.loadCluster()
 	if err != nil {
 		return nil, err
