@@ -7,7 +7,7 @@ LDFLAGS     := -s -w -X github.com/tmorin/homecloud/internal/version.number=$(VE
 TIMES       := dist/times
 # Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
 SHARDS      := sops fuzz bench
-SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD))) % $(words $(SHARDS)) + 1),$(SHARDS))
+SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))) % $(words $(SHARDS)) + 1),$(SHARDS))
 
 export GOTOOLCHAIN = local
 
