@@ -35,7 +35,7 @@ type api struct {
 	lock    sync.Mutex
 	secrets map[string]clustersecrets.Secret
 	version int
-	before  func(method, name string) // called before a change
+	last    string // once this Secret is there, further changes only break the connection
 }
 
 func newAPI(t *testing.T) (*api, *clustersecrets.Client) {
@@ -71,17 +71,21 @@ func (a *api) get(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(secret)
 }
 
+func (a *api) hangUp() {
+	if _, there := a.secrets[a.last]; there {
+		panic(http.ErrAbortHandler)
+	}
+}
+
 func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	var secret clustersecrets.Secret
 	if err := json.NewDecoder(r.Body).Decode(&secret); err != nil || secret.Kind != "Secret" {
 		fail(w, http.StatusBadRequest, fmt.Sprint(err))
 		return
 	}
-	if a.before != nil {
-		a.before("create", secret.Metadata.Name)
-	}
 	a.lock.Lock()
 	defer a.lock.Unlock()
+	a.hangUp()
 	if _, exists := a.secrets[secret.Metadata.Name]; exists {
 		fail(w, http.StatusConflict, "already exists")
 		return
@@ -92,11 +96,9 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) patch(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	if a.before != nil {
-		a.before("patch", name)
-	}
 	a.lock.Lock()
 	defer a.lock.Unlock()
+	a.hangUp()
 	var patch clustersecrets.Secret
 	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil || r.Header.Get("Content-Type") != "application/merge-patch+json" {
 		fail(w, http.StatusBadRequest, fmt.Sprint(err))
@@ -238,18 +240,14 @@ func TestInterruptedRunIsFinished(t *testing.T) {
 	for _, last := range []string{"homecloud-dnas-syncthing-node-1", "homecloud-dnas-syncthing-node-2", settings.PeersSecret} {
 		t.Run("after "+last, func(t *testing.T) {
 			a, client := newAPI(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			a.before = func(_, _ string) {
-				a.lock.Lock()
-				defer a.lock.Unlock()
-				if _, done := a.secrets[last]; done {
-					cancel()
-				}
-			}
-			require.Error(t, clustersecrets.Ensure(ctx, client, settings, slog.New(slog.DiscardHandler)))
-			a.before = nil
-			identity := a.secrets["homecloud-dnas-syncthing-node-1"]
+			a.last = last
 			_, err := ensure(t, client, settings)
+			require.Error(t, err)
+			a.lock.Lock()
+			a.last = ""
+			identity := a.secrets["homecloud-dnas-syncthing-node-1"]
+			a.lock.Unlock()
+			_, err = ensure(t, client, settings)
 			require.NoError(t, err)
 			require.Len(t, a.secrets, 4)
 			require.Equal(t, identity, a.secrets["homecloud-dnas-syncthing-node-1"])
