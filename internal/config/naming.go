@@ -42,7 +42,7 @@ var longestNode = 63 - len(SyncthingSecret(Release, ""))
 
 var (
 	clusterName = naming{dnsLabel, labelWords, longestCluster, "it begins the name of every synchronised folder", nil}
-	nodeName    = naming{dnsLabel, labelWords, longestNode, "it ends the name of a Secret", nil}
+	nodeName    = naming{dnsLabel, labelWords, longestNode, "it ends the name of a Secret", reservedNodes()}
 	diskName    = naming{dnsLabel, labelWords, 32, "it is a directory under " + DataRoot, nil}
 	deviceName  = naming{dnsLabel, labelWords, 32, "it is a directory of pictures", nil}
 	shareName   = naming{shareWord, shareWords, longestShare, "it ends the name of a synchronised folder", reservedShares()}
@@ -50,6 +50,11 @@ var (
 	serviceName = naming{dnsLabel, labelWords, 40, "it is a host name", nil}
 	repoName    = naming{dnsLabel, labelWords, 32, "it is part of a secret's name", nil}
 )
+
+// reservedNodes are what would give a node's Secret the name of another one.
+func reservedNodes() map[string]string {
+	return map[string]string{strings.TrimPrefix(PeersSecret(Release), SyncthingSecret(Release, "")): "the Secret that knows every board"}
+}
 
 func reservedShares() map[string]string {
 	reserved := map[string]string{
