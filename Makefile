@@ -37,7 +37,7 @@ status: ## What runs in the cloud of `make up`
 ##@ Test
 
 .PHONY: test
-test: deps test-begin lint test-quick test-charts test-lab test-images test-e2e shard ## What CI runs: everything quick, the charts, the lab, the scenarios, one shard of the long ones
+test: deps test-begin lint test-quick test-daemons test-charts test-lab test-images test-e2e shard ## What CI runs: everything quick, the charts, the lab, the scenarios, one shard of the long ones
 	@echo; echo "Slowest first:"; sort -rn $(TIMES)
 
 .PHONY: test-begin
@@ -47,6 +47,10 @@ test-begin:
 .PHONY: test-quick
 test-quick: ## Unit tests and command scripts: no root, no cluster
 	$(call part,unit tests and command scripts,$(GO) test -short ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/... && $(GO) test -C test/e2e/k3d ./...)
+
+.PHONY: test-daemons
+test-daemons: bin/lab bin/syncthing images ## Our code beside the real daemons that it starts, configures and asks (root)
+	$(call part,code beside real daemons,GO=$(GO) ./test/daemons.sh)
 
 .PHONY: test-charts
 test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 and Helm 4
@@ -80,7 +84,7 @@ FUZZTIME ?= 30s
 shard-bench: bench
 
 .PHONY: test-all
-test-all: deps test-begin lint test-quick test-charts test-lab test-images test-e2e $(SHARDS:%=shard-%) ## Everything
+test-all: deps test-begin lint test-quick test-daemons test-charts test-lab test-images test-e2e $(SHARDS:%=shard-%) ## Everything
 	@echo; echo "Slowest first:"; sort -rn $(TIMES)
 
 .PHONY: bench
