@@ -57,7 +57,6 @@ var Ports = []Port{
 	{"smb", PortSMB, "tcp"},
 	{"nfs", PortNFS, "tcp"},
 	{"syncthing", PortSyncthing, "tcp"},
-	{"syncthing-quic", PortSyncthing, "udp"},
 	{"syncthing-discovery", PortSyncthingDiscovery, "udp"},
 	{"ws-discovery", PortWSDiscovery, "udp"},
 	{"ws-discovery-http", PortWSDiscoveryHTTP, "tcp"},
