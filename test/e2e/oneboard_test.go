@@ -33,8 +33,19 @@ func TestCoreOneBoard(t *testing.T) {
 		eventually(t, "alice puts a photo", func(ctx context.Context) error {
 			return alice.put(ctx, box.Address, "photos", photo, "p.jpg")
 		})
-		output, err := c.HCChart(t.Context(), "down", "--yes").CombinedOutput()
-		require.NoError(t, err, "%s", output)
+
+		// The example says the same as what init wrote: nothing changes.
+		before := snapshot(t, c)
+		example, err := c.Example("one-board.yaml")
+		require.NoError(t, err)
+		example = strings.NewReplacer("name: box", "name: "+box.Name, "address: box.local", "address: "+box.Address).Replace(example)
+		require.NoError(t, c.WriteFile(example))
+		_, err = c.Install(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before, snapshot(t, c))
+
+		said, err := c.HCChart(t.Context(), "down", "--yes").CombinedOutput()
+		require.NoError(t, err, "%s", said)
 	})
 	for _, helm := range []string{"helm3", "helm4"} {
 		t.Run(helm, func(t *testing.T) {
