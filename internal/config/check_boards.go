@@ -25,7 +25,7 @@ func (c *check) boards() {
 type twins struct{ names, addresses, uuids, devices map[string]string }
 
 var (
-	interfaceName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}$`)
+	interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
 	hostName      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 	numeric       = regexp.MustCompile(`^[0-9.]+$`)
 )
@@ -43,7 +43,12 @@ func (c *check) board(path string, in v1alpha1.Node, seen *twins) Node {
 	c.unique(seen.addresses, strings.ToLower(node.Address), path+".address",
 		"the address "+node.Address+" is another board's", "write each board's own")
 	if node.Interface != "" && !interfaceName.MatchString(node.Interface) {
-		c.fail(path+".interface", shown(node.Interface)+" is not a network interface", "write one such as eth0, ip address lists them")
+		remedy := "write one such as eth0, ip address lists them"
+		// ip shows the other end of a pair, or the device below, after an @.
+		if name, _, _ := strings.Cut(node.Interface, "@"); interfaceName.MatchString(name) {
+			remedy = "write " + name
+		}
+		c.fail(path+".interface", shown(node.Interface)+" is not a network interface", remedy)
 	}
 	if in.Board != "" && !dnsLabel.MatchString(in.Board) {
 		c.fail(path+".board", shown(in.Board)+" is not a model", "write one such as raspberry-pi-4")

@@ -148,11 +148,11 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 }
 
 func (c *check) lan() {
-	network := &c.out.Network
+	network, seen := &c.out.Network, map[string]string{}
 	for i, text := range c.in.Network.LAN {
 		path := fmt.Sprintf("network.lan[%d]", i)
 		prefix, ok := c.prefix(path, text)
-		if !ok {
+		if !ok || !c.unique(seen, prefix.String(), path, text+" is named twice", "keep one of them") {
 			continue
 		}
 		switch address := prefix.Addr(); {

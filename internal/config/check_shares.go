@@ -185,8 +185,11 @@ func (c *check) nfs(at string, in v1alpha1.NFS, share *Share) NFS {
 			c.fail(at+".versions", "there is no version", "write [4]")
 		}
 	}
+	seen = map[string]string{}
 	for i, text := range in.Clients {
-		if client, ok := c.client(fmt.Sprintf("%s.clients[%d]", at, i), text); ok {
+		path := fmt.Sprintf("%s.clients[%d]", at, i)
+		client, ok := c.client(path, text)
+		if ok && c.unique(seen, client.String(), path, text+" is named twice", "keep one of them") {
 			nfs.Clients = append(nfs.Clients, client)
 		}
 	}

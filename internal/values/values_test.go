@@ -77,12 +77,92 @@ func TestValuesCanBeRendered(t *testing.T) {
 	for name, cluster := range clusters(t) {
 		for _, chartName := range []string{ChartUmbrella, ChartDNAS, ChartPlatform} {
 			t.Run(name+"/"+chartName, func(t *testing.T) {
-				v, err := Chart(cluster, chartName, defaults(t))
-				require.NoError(t, err)
-				_, err = builtin(t, chartName).Render(chart.RenderOptions{Release: "homecloud", Namespace: "homecloud", Values: v.Map()})
-				require.NoError(t, err)
+				renders(t, cluster, chartName)
 			})
 		}
+	}
+}
+
+func renders(t *testing.T, cluster *config.Cluster, chartName string) {
+	t.Helper()
+	v, err := Chart(cluster, chartName, defaults(t))
+	require.NoError(t, err)
+	_, err = builtin(t, chartName).Render(chart.RenderOptions{Release: "homecloud", Namespace: "homecloud", Values: v.Map()})
+	require.NoError(t, err)
+}
+
+// edgeFile is valid; each edge changes one of its words.
+const edgeFile = `apiVersion: homecloud/v1alpha1
+kind: Cluster
+name: home
+network: {subnet: 192.168.1.0/24, gateway: 192.168.1.1, vip: {address: 192.168.1.50}, lan: [192.168.1.0/24]}
+nodes:
+  - {name: node-1, address: 192.168.1.51, interface: eth0, disks: [{name: data, device: /dev/disk/by-id/usb-A}]}
+  - {name: node-2, address: 192.168.1.52, interface: eth0, disks: [{name: data, device: /dev/disk/by-id/usb-B}]}
+users: [{name: alice, admin: true}]
+devices: [{name: phone, owner: alice, id: MFZWI3D-BONSGYC-YLTMRWG-C43ENR5-QXGZDMM-FZWI3DP-BONSGYY-LTMRWAD}]
+dnas:
+  shares:
+    - name: photos
+      access: {alice: write}
+      nfs: {enabled: true, clients: [192.168.1.20], access: write}
+      sync: {devices: [phone]}
+`
+
+// A file is valid, or refused with a position: a chart's schema, which knows
+// no positions, must never be the one that refuses it.
+func TestChartsTakeWhatIsValid(t *testing.T) {
+	const valid, invalid = true, false
+	for _, edge := range []struct {
+		old, new string
+		valid    bool
+	}{
+		{"name: home", "name: 1-" + strings.Repeat("x", 29), valid},
+		{"name: home", "name: a.0", invalid},
+		{"node-1", `"1"`, valid},
+		{"node-1", strings.Repeat("x", 38), valid},
+		{"node-1", strings.Repeat("x", 39), invalid},
+		{"node-1", "node.1", invalid},
+		{"node-1", "peers", invalid},
+		{"photos", "Photos", valid},
+		{"photos", "my_photos", valid},
+		{"photos", "a.b", valid},
+		{"photos", `"1.0"`, valid},
+		{"photos", `"2024"`, valid},
+		{"photos", strings.Repeat("X", 32), valid},
+		{"photos", "a b", invalid},
+		{"alice", "anna_b", valid},
+		{"alice", "a-" + strings.Repeat("x", 30), valid},
+		{"alice", "anna.b", invalid},
+		{"phone", "1-" + strings.Repeat("x", 30), valid},
+		{"eth0", "enx00e04c680001", valid},
+		{"eth0", "br-lan.7", valid},
+		{"eth0", "eth0@if2", invalid},
+		{"eth0", "..", invalid},
+		{"lan: [192.168.1.0/24]", `lan: [192.168.1.0/24, "fd00::/64", "::ffff:192.168.1.0/120"]`, valid},
+		{"lan: [192.168.1.0/24]", "lan: [192.168.1.0/24, 192.168.1.0/24]", invalid},
+		{"192.168.1.20", "192.168.1.20, 192.168.1.21/32", valid},
+		{"192.168.1.20", "192.168.1.20, 192.168.1.20", invalid},
+		{"192.168.1.20", "192.168.1.20, 192.168.1.20/32", invalid},
+		{"[phone]", "[phone, phone]", invalid},
+	} {
+		t.Run(edge.new, func(t *testing.T) {
+			text := strings.ReplaceAll(edgeFile, edge.old, edge.new)
+			require.NotEqual(t, edgeFile, text)
+			cluster, err := config.Parse("homecloud.yaml", []byte(text), nil)
+			if !edge.valid {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			renders(t, cluster, ChartUmbrella)
+			// The same people with the shares that nobody wrote.
+			text, _, _ = strings.Cut(text, "dnas:\n")
+			cluster, err = config.Parse("homecloud.yaml", []byte(text), nil)
+			if err == nil {
+				renders(t, cluster, ChartUmbrella)
+			}
+		})
 	}
 }
 

@@ -122,7 +122,7 @@ type Node struct {
 	// Servers hold the state of Kubernetes: one, or an odd number. Default: the first node is the server, the others are agents.
 	Role string `yaml:"role" enum:"server agent"`
 	// Network interface. Default: the one that holds the address.
-	Interface string `yaml:"interface" example:"eth0" pattern:"^([A-Za-z0-9_.@-]{1,15})?$"`
+	Interface string `yaml:"interface" example:"eth0" pattern:"^([A-Za-z0-9][A-Za-z0-9._-]{0,14})?$"`
 	// Model with known quirks (kernel command line, boot path).
 	Board string `yaml:"board" example:"raspberry-pi-4" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// Processor. Default: what hostprep found.
