@@ -36,6 +36,7 @@ func (c *check) run() {
 	c.services()
 	c.backup()
 	c.unbuilt()
+	c.inert()
 }
 
 // fail reports an error of a value. What the decoder has refused already is

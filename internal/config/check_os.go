@@ -26,28 +26,6 @@ func (c *check) os() {
 			c.fail(join("k3s.config", secret), "is a secret, and this file holds none", "remove it, it belongs to the secrets file")
 		}
 	}
-	for _, path := range []string{"os", "k3s"} {
-		if c.wrote(path) {
-			c.hostprepNote(path)
-			return
-		}
-	}
-	for i, node := range c.in.Nodes {
-		for j := range node.Disks {
-			for _, field := range []string{"format", "filesystem", "encryption"} {
-				if path := fmt.Sprintf("nodes[%d].disks[%d].%s", i, j, field); c.wrote(path) {
-					c.hostprepNote(path)
-					return
-				}
-			}
-		}
-	}
-}
-
-// hostprepNote is said once: these fields are checked, and inert.
-func (c *check) hostprepNote(path string) {
-	c.warn(path, "hostprep is not built yet: os, k3s and disks[].format, filesystem and encryption are checked but nothing applies them",
-		"prepare the boards by hand")
 }
 
 var (

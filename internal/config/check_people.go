@@ -13,7 +13,7 @@ func (c *check) people() {
 	if c.wrote("users") && len(c.in.Users) == 0 {
 		c.fail("users", "there is nobody", "write users: [{name: alice, admin: true}]")
 	}
-	seen, admin := map[string]string{}, false
+	seen := map[string]string{}
 	for i, in := range c.in.Users {
 		path := fmt.Sprintf("users[%d]", i)
 		c.name(path+".name", in.Name, userName)
@@ -30,11 +30,7 @@ func (c *check) people() {
 		if user.DisplayName == "" {
 			user.DisplayName = user.Name
 		}
-		admin = admin || in.Admin
 		c.out.Users = append(c.out.Users, user)
-	}
-	if !admin && len(c.in.Users) > 0 && !c.brokenUnder("users") {
-		c.warn("users", "nobody is an administrator", "write admin: true for one of them")
 	}
 }
 

@@ -127,7 +127,7 @@ func TestSchemaIsGeneratedFromTheTypes(t *testing.T) {
 }
 
 func TestReferenceIsGeneratedFromTheTypes(t *testing.T) {
-	reference, err := schemagen.Reference("v1alpha1", "Cluster", config.Unbuilt)
+	reference, err := schemagen.Reference("v1alpha1", "Cluster", config.Unbuilt, config.Inert)
 	require.NoError(t, err)
 	committed, err := os.ReadFile("../../docs/reference/cluster-file.md")
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	write("schema.json")(schemagen.Generate("v1alpha1", "Cluster"))
-	write("../../docs/reference/cluster-file.md")(schemagen.Reference("v1alpha1", "Cluster", config.Unbuilt))
+	write("../../docs/reference/cluster-file.md")(schemagen.Reference("v1alpha1", "Cluster", config.Unbuilt, config.Inert))
 }
 
 func write(path string) func([]byte, error) {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +16,9 @@ var notBuilt = []struct {
 	path string // [] stands for every entry of a list, * for every key
 	on   func(value reflect.Value) bool
 }{
+	{"network.domain", isNot("local")},
 	{"network.encryption", isNot("none")},
+	{"nodes[].disks[].encryption", isNot("none")},
 	{"users[].quota", written},
 	{"devices[].camera", written},
 	{"dnas.shares[].smb.timeMachine", isTrue},
@@ -36,6 +40,35 @@ var notBuilt = []struct {
 	{"backup.drill", written},
 }
 
+// inert lists what is checked, though nothing does anything with it yet. Such
+// a field is noted once, at its first place. Who uses one deletes its line.
+var inert = []struct {
+	paths        []string
+	on           func(value reflect.Value) bool
+	note, remedy string
+}{
+	{[]string{
+		"os", "k3s", "network.nameservers", "nodes[].role", "nodes[].board", "nodes[].arch", "nodes[].memory", "nodes[].os",
+		"nodes[].disks[].filesystem", "nodes[].disks[].format",
+	}, written, "hostprep is not built yet: nothing applies %s", "prepare the boards by hand"},
+	{[]string{"users[].displayName"}, isNot(""), "no service uses %s yet", "it may stay until one does"},
+	{[]string{"users[].email"}, isNot(""), "no service uses %s yet", "it may stay until one does"},
+	{[]string{"users[].admin"}, isTrue, "no service uses %s yet", "it may stay until one does"},
+}
+
+// Inert says whether nothing does anything with a field yet. The path is that
+// of a field, such as users[].email.
+func Inert(path string) bool {
+	for _, fields := range inert {
+		for _, field := range fields.paths {
+			if path == field || strings.HasPrefix(path, field+".") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Unbuilt says whether a value is refused because no chart does anything with
 // it yet. The path is that of a field, such as users[].quota.
 func Unbuilt(path string, value any) bool {
@@ -55,13 +88,39 @@ func isNot(off string) func(reflect.Value) bool {
 
 func (c *check) unbuilt() {
 	for _, feature := range notBuilt {
-		c.visit(reflect.ValueOf(*c.in), "", strings.Split(strings.ReplaceAll(feature.path, "[]", ".[]"), "."), func(path string, value reflect.Value) {
+		c.each(feature.path, func(path string, value reflect.Value) {
 			// A service that is named without more is on, though nobody wrote so.
 			if asked := c.wrote(path) || strings.HasPrefix(path, "services."); asked && feature.on(value) {
 				c.fail(path, "is not built yet", "remove it until it is")
 			}
 		})
 	}
+}
+
+func (c *check) inert() {
+	for _, fields := range inert {
+		var first string
+		var names []string
+		for _, field := range fields.paths {
+			c.each(field, func(path string, value reflect.Value) {
+				if !c.wrote(path) || !fields.on(value) {
+					return
+				}
+				first = cmp.Or(first, path)
+				if !slices.Contains(names, field) {
+					names = append(names, field)
+				}
+			})
+		}
+		if first != "" {
+			c.warn(first, fmt.Sprintf(fields.note, strings.Join(names, ", ")), fields.remedy)
+		}
+	}
+}
+
+// each calls back for every value that stands at the path of a field.
+func (c *check) each(field string, found func(path string, value reflect.Value)) {
+	c.visit(reflect.ValueOf(*c.in), "", strings.Split(strings.ReplaceAll(field, "[]", ".[]"), "."), found)
 }
 
 // visit calls back for every value that the path's steps lead to.

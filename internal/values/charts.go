@@ -34,9 +34,7 @@ type (
 	node struct {
 		Address string `yaml:"address"`
 	}
-	user struct {
-		DisplayName string `yaml:"displayName,omitempty"`
-	}
+	user   struct{} // the name is all that a chart reads yet
 	device struct {
 		ID    string `yaml:"id"`
 		Owner string `yaml:"owner"`
@@ -95,11 +93,7 @@ func dnasOf(c *config.Cluster) dnas {
 		d.Nodes[n.Name] = node{Address: n.Address}
 	}
 	for _, u := range c.Users {
-		known := user{DisplayName: u.DisplayName}
-		if u.DisplayName == u.Name {
-			known.DisplayName = ""
-		}
-		d.Users[u.Name] = known
+		d.Users[u.Name] = user{}
 	}
 	for _, v := range c.Devices {
 		d.Devices[v.Name] = device{ID: string(v.ID), Owner: v.Owner}

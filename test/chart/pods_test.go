@@ -185,7 +185,7 @@ func TestChangesRestartOnlyWhatReadsThem(t *testing.T) {
 	for change, want := range map[string][]string{
 		"devices.alice-phone.owner=bob,shares.photos.access.bob=write": {"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"}, // access is Samba's
 		"shares.photos.versions=7d":                                    nil,
-		"users.carol.displayName=Carol,shares.dav.access.carol=read":   nil, // dav has no SMB
+		`users.carol={},shares.dav.access.carol="read"`:                nil, // dav has no SMB
 		"discovery=lan,shares.dav.sync.devices[0]=alice-phone":         nil,
 		"nodes.node-2.address=10.77.0.99":                              {"Deployment/homecloud-dnas-nas-node-2"},
 		"shares.films.guest=read,shares.films.smb.enabled=false":       {"DaemonSet/homecloud-dnas-syncthing"},
@@ -193,7 +193,11 @@ func TestChangesRestartOnlyWhatReadsThem(t *testing.T) {
 		"secrets.apiServerPorts[0]=8443,secrets.ensure=false":          nil,
 	} {
 		t.Run(change, func(t *testing.T) {
-			after := templates(t, values, "--set", change)
+			flag := "--set"
+			if strings.Contains(change, "{}") { // which --set takes for a list
+				flag = "--set-json"
+			}
+			after := templates(t, values, flag, change)
 			var restarted []string
 			for name, template := range before {
 				if !equal(template, after[name]) {

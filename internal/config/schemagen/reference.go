@@ -10,8 +10,9 @@ import (
 
 // Reference describes every field of the type root in Markdown, for people:
 // one table for the fields that stand alone, and one for each block. unbuilt
-// says whether a value of a field is refused because nothing builds it yet.
-func Reference(directory, root string, unbuilt func(path string, value any) bool) ([]byte, error) {
+// says whether a value of a field is refused because nothing builds it yet, inert
+// whether a field has no effect.
+func Reference(directory, root string, unbuilt func(path string, value any) bool, inert func(path string) bool) ([]byte, error) {
 	g, err := read(directory)
 	if err != nil {
 		return nil, err
@@ -20,7 +21,7 @@ func Reference(directory, root string, unbuilt func(path string, value any) bool
 	if err != nil {
 		return nil, err
 	}
-	r := &reference{generator: g, unbuilt: unbuilt, described: map[string]string{}}
+	r := &reference{generator: g, unbuilt: unbuilt, inert: inert, described: map[string]string{}}
 	r.text.WriteString(referenceIntroduction)
 	header := slices.IndexFunc(blocks, func(p property) bool { return g.isBlock(p) })
 	r.table()
@@ -52,7 +53,8 @@ between fields. Editors complete and check with the [schema](hcchart.md#hcchart-
 ` + "`hcchart schema > homecloud.schema.json`" + `, which also holds the exact pattern of each text.
 
 In a field's path, ` + "`[]`" + ` is each entry of a list and ` + "`*`" + ` each name that you choose. What is *not built yet* is refused
-when it is switched on, never ignored. Fields for hostprep, which isn't built yet, are checked and have no effect.
+when it is switched on, never ignored. What has *no effect yet* is checked, and ` + "`hcchart validate`" + ` notes it: fields for
+hostprep, and what only services will read.
 
 ## Header
 `
@@ -60,6 +62,7 @@ when it is switched on, never ignored. Fields for hostprep, which isn't built ye
 type reference struct {
 	*generator
 	unbuilt   func(path string, value any) bool
+	inert     func(path string) bool
 	described map[string]string // the path where the fields of a type are listed
 	text      bytes.Buffer
 }
@@ -124,6 +127,9 @@ func (r *reference) row(path string, p property, unbuilt bool) bool {
 		meaning += " *" + refused[0] + " is not built yet.*"
 	case len(refused) > 1:
 		meaning += " *" + list(refused, "and") + " are not built yet.*"
+	}
+	if r.inert(path) {
+		meaning += " *No effect yet.*"
 	}
 	fmt.Fprintf(&r.text, "| %s | %s | %s | %s |\n", code(path), write, byDefault, meaning)
 	return unbuilt
