@@ -13,7 +13,7 @@ func (c *check) boards() {
 	if c.wrote("nodes") && len(c.in.Nodes) == 0 {
 		c.fail("nodes", "there is no board", "write nodes: [{name: box, address: 192.168.1.51, …}]")
 	}
-	seen := &twins{names: map[string]string{}, addresses: map[string]string{}, uuids: map[string]string{}, devices: map[string]string{}}
+	seen := &twins{names: map[string]string{}, addresses: map[string]string{}, uuids: map[string]string{}, devices: map[string]string{}, wholes: map[string]string{}}
 	for i, in := range c.in.Nodes {
 		c.out.Nodes = append(c.out.Nodes, c.board(fmt.Sprintf("nodes[%d]", i), in, seen))
 	}
@@ -21,8 +21,9 @@ func (c *check) boards() {
 	c.staleFacts()
 }
 
-// twins remembers where a value of any board was first written.
-type twins struct{ names, addresses, uuids, devices map[string]string }
+// twins remembers where a value of any board was first written; wholes are the
+// devices of which a part was.
+type twins struct{ names, addresses, uuids, devices, wholes map[string]string }
 
 var (
 	interfaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
@@ -124,7 +125,7 @@ func usableAddress(address netip.Addr) bool {
 }
 
 var (
-	stableDevice   = regexp.MustCompile(`^/dev/disk/by-(id|partuuid|path)/[^/\s]+$`)
+	stableDevice   = regexp.MustCompile(`^/dev/disk/by-(id|partuuid|path)/[^./\s][^/\s]*$`)
 	filesystemUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	partition      = regexp.MustCompile(`-part[0-9]+$`)
 )
@@ -172,16 +173,32 @@ func (c *check) diskDevice(path, device string, seen *twins) {
 			problem = shown(device) + " may be another disk after the next start"
 		}
 		c.fail(path, problem, "write its path under /dev/disk/by-id, ls -l /dev/disk/by-id shows it")
-	case !stableDevice.MatchString(device) || strings.HasSuffix(device, "/.."):
+	case !stableDevice.MatchString(device):
 		c.fail(path, shown(device)+" is not a stable path of a disk", "write its path under /dev/disk/by-id, ls -l /dev/disk/by-id shows it")
 	default:
-		if !c.unique(seen.devices, device, path, "the device is another disk's", "write each disk's own; if two adapters show one serial number, write uuid instead") {
-			return
-		}
-		whole := partition.ReplaceAllString(device, "")
-		if first, ok := seen.devices[whole]; ok && whole != device {
-			c.fail(path, "is a part of the device at "+first, "write two separate disks or partitions")
-		}
+		c.deviceOnce(path, device, seen)
+	}
+}
+
+// deviceOnce judges that no device, nor a part of it, is two disks'.
+func (c *check) deviceOnce(path, device string, seen *twins) {
+	// A path by-path leads to a port, which every board of a model has.
+	if strings.HasPrefix(device, "/dev/disk/by-path/") {
+		board, _, _ := strings.Cut(path, ".")
+		device = board + device
+	}
+	if !c.unique(seen.devices, device, path, "the device is another disk's", "write each disk's own; if two adapters show one serial number, write uuid instead") {
+		return
+	}
+	whole := partition.ReplaceAllString(device, "")
+	first, isPart := seen.wholes[whole], whole != device
+	switch other, ok := seen.devices[whole]; {
+	case isPart && ok:
+		c.fail(path, "is a part of the device at "+other, "write two separate disks or partitions")
+	case !isPart && first != "":
+		c.fail(path, "is the whole of which the device at "+first+" is a part", "write two separate disks or partitions")
+	case isPart && first == "":
+		seen.wholes[whole] = path
 	}
 }
 

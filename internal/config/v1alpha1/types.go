@@ -142,7 +142,7 @@ type Disk struct {
 	// Name of the disk; it is mounted at /srv/homecloud/<name>.
 	Name string `yaml:"name" required:"true" example:"data" pattern:"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"`
 	// Stable path of the device; never /dev/sdX, which another disk may be tomorrow.
-	Device string `yaml:"device" example:"/dev/disk/by-id/usb-SanDisk_Extreme_0001-0:0" pattern:"^/dev/disk/by-(id|partuuid|path)/[^/\\s]+$"`
+	Device string `yaml:"device" example:"/dev/disk/by-id/usb-SanDisk_Extreme_0001-0:0" pattern:"^/dev/disk/by-(id|partuuid|path)/[^./\\s][^/\\s]*$"`
 	// UUID of the file system on the disk.
 	UUID string `yaml:"uuid" example:"5f0e3f0c-0000-4000-8000-000000000001" pattern:"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"`
 	// File system. Default: btrfs for a new disk (snapshots, checksums), what is there for a uuid.
