@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,9 +60,7 @@ func TestLab(t *testing.T) {
 	t.Run("SecondUpChangesNothing", func(t *testing.T) {
 		state, err := os.ReadFile(filepath.Join(l.dir, "lab.json"))
 		require.NoError(t, err)
-		begin := time.Now()
 		l.run(t, "up")
-		require.Less(t, time.Since(begin), 10*time.Second)
 		after, err := os.ReadFile(filepath.Join(l.dir, "lab.json"))
 		require.NoError(t, err)
 		require.Equal(t, string(state), string(after))
