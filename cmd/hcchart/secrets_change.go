@@ -154,8 +154,8 @@ func newSecretsUnsetCommand(a *app) *cobra.Command {
 		Use:   "unset NAME...",
 		Short: "Remove secrets for good",
 		Long: `Removes entries that the cluster file no longer needs, or gives up the identity
-of a board: the next secrets init makes a new one, and every peer has to accept
-the board as a new device.`,
+of a board, both halves at once: the next secrets init makes a new one, and every
+peer has to accept the board as a new device.`,
 		Example: `  hcchart secrets unset users.carol
   hcchart secrets unset syncthing.node-1.cert syncthing.node-1.key`,
 		Args: cobra.MinimumNArgs(1),

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -165,11 +166,17 @@ func (f *File) Generate(cluster *config.Cluster, name string) error {
 	return f.set(name, made)
 }
 
-// Unset removes entries: surplus ones, or an identity that is given up.
+// Unset removes entries: surplus ones, or an identity that is given up. Half an
+// identity is never left behind.
 func (f *File) Unset(names []string) error {
 	var problems []error
 	for _, name := range names {
-		if f.doc.find(name) == nil {
+		other := otherHalf(name)
+		switch {
+		case f.doc.find(name) != nil && f.Has(other) && !slices.Contains(names, other):
+			problems = append(problems, fmt.Errorf("%s: %s: is half of an identity, and %s would be left alone; give up both: hcchart secrets unset %s %s",
+				f.doc.file, name, other, name, other))
+		case f.doc.find(name) == nil:
 			message := fmt.Sprintf("%s: %s: is not in the file", f.doc.file, name)
 			if near := nearest(name, f.Names()); near != "" {
 				message += "; did you mean " + near + "?"

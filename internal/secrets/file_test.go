@@ -156,11 +156,35 @@ func TestRecoveryKeyOfAFileThatCannotBeOpenedIsTakenAway(t *testing.T) {
 	require.NoFileExists(t, recovery)
 }
 
+func TestHalfAnIdentityIsNotLeftBehind(t *testing.T) {
+	path := newFile(t)
+	unset := func(names ...string) error {
+		return Change(t.Context(), path, func(f *File) error { return f.Unset(names) })
+	}
+	before := read(t, path)
+	require.ErrorContains(t, unset("syncthing.node-2.cert", "users.alice"),
+		"syncthing.node-2.cert: is half of an identity, and syncthing.node-2.key would be left alone; give up both: hcchart secrets unset syncthing.node-2.cert syncthing.node-2.key")
+	require.ErrorContains(t, unset("syncthing.node-2.key"), "is half of an identity")
+	require.Equal(t, before, read(t, path))
+	require.NoError(t, unset("syncthing.node-2.key", "syncthing.node-2.cert"))
+
+	halve(t, path, "syncthing.node-1.key")
+	require.NoError(t, unset("syncthing.node-1.cert"), "a half that is alone already may go")
+}
+
+// halve takes away half an identity, as other programs may.
+func halve(t *testing.T, path, name string) {
+	t.Helper()
+	require.NoError(t, Change(t.Context(), path, func(f *File) error {
+		f.doc.unset(name)
+		f.changed = true
+		return nil
+	}))
+}
+
 func TestHalfAnIdentityIsNotCompleted(t *testing.T) {
 	path := newFile(t)
-	require.NoError(t, Change(t.Context(), path, func(f *File) error {
-		return f.Unset([]string{"syncthing.node-2.key"})
-	}))
+	halve(t, path, "syncthing.node-2.key")
 	before := read(t, path)
 	_, err := Init(t.Context(), path, home(), InitOptions{})
 	require.ErrorContains(t, err, "syncthing.node-2.key: is missing while syncthing.node-2.cert is there")

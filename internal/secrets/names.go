@@ -33,6 +33,23 @@ func (f *File) Surplus(cluster *config.Cluster) []string {
 	})
 }
 
+// otherHalf names the key of a certificate and the certificate of a key; empty
+// for any other secret.
+func otherHalf(name string) string {
+	_, rest, _ := strings.Cut(name, ".")
+	end := strings.LastIndexByte(rest, '.')
+	if end < 0 {
+		return ""
+	}
+	switch node := rest[:end]; name {
+	case config.SecretCertificate(node):
+		return config.SecretKey(node)
+	case config.SecretKey(node):
+		return config.SecretCertificate(node)
+	}
+	return ""
+}
+
 // checkName refuses a name that the cluster doesn't need, with the nearest
 // that it does.
 func checkName(cluster *config.Cluster, name string) error {
