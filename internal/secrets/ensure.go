@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/password"
@@ -122,28 +120,15 @@ func (f *File) Identity(node string) (config.DeviceID, error) {
 	return id, nil
 }
 
-// maxPassword is what SMB clients take.
-const maxPassword = 127
-
 // Set writes a value that a person gives. It refuses names that the cluster
-// doesn't know, passwords that no client could send, and another identity for a
-// node that has one.
+// doesn't know, values that can't work, and another identity for a node that
+// has one.
 func (f *File) Set(cluster *config.Cluster, name, value string) error {
 	if err := f.MayChange(cluster, name); err != nil {
 		return err
 	}
-	if value == "" {
-		return fmt.Errorf("%s: the value is empty; give one, or --generate", name)
-	}
-	if !strings.HasPrefix(name, "syncthing.") || name == config.SecretAPIKey {
-		switch {
-		case !utf8.ValidString(value):
-			return fmt.Errorf("%s: the value is not UTF-8 text; type it on this terminal", name)
-		case strings.ContainsFunc(value, unicode.IsControl):
-			return fmt.Errorf("%s: the value has several lines or control characters; give one line", name)
-		case utf8.RuneCountInString(value) > maxPassword:
-			return fmt.Errorf("%s: the value is longer than the %d characters that clients take; choose a shorter one", name, maxPassword)
-		}
+	if err := f.checkValue(name, value); err != nil {
+		return err
 	}
 	return f.set(name, value)
 }

@@ -409,3 +409,44 @@ func TestPasswordThatNoClientCouldSendIsRefused(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestAPIKeyThatNoHeaderCouldCarryIsRefused(t *testing.T) {
+	path := newFile(t)
+	set := func(value string) error {
+		return Change(t.Context(), path, func(f *File) error { return f.Set(home(), "syncthing.apiKey", value) })
+	}
+	for _, value := range []string{"short", "0123456789 abcdef", `0123456789"abcdef`, "0123456789'abcdef", "0123456789abcdéf"} {
+		require.ErrorContains(t, set(value), "the value is not an API key")
+	}
+	require.NoError(t, set("0123456789-abc_DEF"))
+}
+
+// An identity that was given up may come from a copy of the board's.
+func TestIdentityIsSetFromAPairAlone(t *testing.T) {
+	path := newFile(t)
+	const certificate, key = "syncthing.node-1.cert", "syncthing.node-1.key"
+	values := map[string]string{}
+	require.NoError(t, Change(t.Context(), path, func(f *File) error {
+		for _, name := range []string{certificate, key, "syncthing.node-2.key"} {
+			value, err := f.Get(name)
+			require.NoError(t, err)
+			values[name] = value
+		}
+		return f.Unset([]string{certificate, key})
+	}))
+	set := func(name, value string) error {
+		return Change(t.Context(), path, func(f *File) error { return f.Set(home(), name, value) })
+	}
+	require.ErrorContains(t, set(certificate, "MFZ"), "is not a certificate; give the whole PEM file")
+	require.ErrorContains(t, set(certificate, values[key]), "is not a certificate")
+	require.ErrorContains(t, set(certificate, ""), "is empty; give one, or hcchart secrets init")
+	require.NoError(t, set(certificate, strings.TrimSuffix(values[certificate], "\n")))
+	require.ErrorContains(t, set(key, "MFZ"), "is not a private key; give the whole PEM file")
+	require.ErrorContains(t, set(key, values[certificate]), "is not a private key")
+	require.ErrorContains(t, set(key, values["syncthing.node-2.key"]), "not a pair; give the half that belongs to "+certificate)
+	require.NoError(t, set(key, strings.TrimSuffix(values[key], "\n")))
+	f, err := Open(path)
+	require.NoError(t, err)
+	_, err = f.Identity("node-1")
+	require.NoError(t, err)
+}
