@@ -46,7 +46,7 @@ func (c *check) domain(domain string) {
 	case domain == "" || domain == "local":
 	case len(domain) > 200 || !domainName.MatchString(domain) || numeric.MatchString(domain):
 		remedy := "write one such as home.example.org"
-		if lower := strings.ToLower(domain); domainName.MatchString(lower) {
+		if lower := strings.ToLower(domain); lower != domain && domainName.MatchString(lower) {
 			remedy = "write " + lower
 		}
 		c.fail("network.domain", shown(domain)+" is not a domain", remedy)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -18,7 +19,7 @@ import (
 // whatever the type does not know is an error with a position. Fields that are
 // missing get the constant defaults of their tags.
 func (d *document) decode(into any) {
-	if d.usable(d.root, "") {
+	if d.usable(d.root, "", "") {
 		d.decodeStruct(d.root, reflect.ValueOf(into).Elem(), "")
 	}
 }
@@ -34,7 +35,7 @@ func (d *document) report(node *yaml.Node, path, problem, remedy string) {
 // usable refuses what YAML offers beyond plain values. Anchors are refused
 // because an alias bomb is a few lines long, and because a family's file
 // should be read from top to bottom.
-func (d *document) usable(node *yaml.Node, path string) bool {
+func (d *document) usable(node *yaml.Node, tag reflect.StructTag, path string) bool {
 	switch {
 	case node.Kind == yaml.AliasNode:
 		d.report(node, path, "*"+node.Value+" is an alias, which is not supported", "write the value itself")
@@ -43,7 +44,7 @@ func (d *document) usable(node *yaml.Node, path string) bool {
 	case node.Style&yaml.TaggedStyle != 0:
 		d.report(node, path, node.Tag+" is a tag, which is not supported", "remove it")
 	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
-		d.report(node, path, "has no value", "write one, or remove the line")
+		d.report(node, path, "has no value", emptyRemedy(tag))
 	default:
 		return true
 	}
@@ -52,7 +53,7 @@ func (d *document) usable(node *yaml.Node, path string) bool {
 
 func (d *document) decodeValue(node *yaml.Node, out reflect.Value, tag reflect.StructTag, path string) {
 	d.values[path] = node
-	if !d.usable(node, path) {
+	if !d.usable(node, tag, path) {
 		return
 	}
 	switch out.Kind() {
@@ -242,11 +243,11 @@ func (d *document) decodeScalar(node *yaml.Node, out reflect.Value, tag reflect.
 	}
 	switch yamlType {
 	case "!!int", "!!float", "!!bool":
-		d.report(node, path, fmt.Sprintf("is %s instead of a text", kindOf(node)), fmt.Sprintf("write it in quotes: %q", text))
+		d.report(node, path, fmt.Sprintf("is %s instead of a text", kindOf(node)), textRemedy(yamlType, text, tag))
 		return
 	}
 	if text == "" && !emptyAllowed(tag) {
-		d.report(node, path, "is empty", "write a value, or remove the line")
+		d.report(node, path, "is empty", emptyRemedy(tag))
 		return
 	}
 	out.SetString(text)
@@ -286,7 +287,7 @@ func (d *document) decodeAny(node *yaml.Node, path string) any {
 		fields := map[string]any{}
 		d.eachEntry(node, path, func(_, value *yaml.Node, name, at string) {
 			d.values[at] = value
-			if d.usable(value, at) {
+			if d.usable(value, "", at) {
 				fields[name] = d.decodeAny(value, at)
 			}
 		})
@@ -294,7 +295,7 @@ func (d *document) decodeAny(node *yaml.Node, path string) any {
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(node.Content))
 		for i, entry := range node.Content {
-			if at := fmt.Sprintf("%s[%d]", path, i); d.usable(entry, at) {
+			if at := fmt.Sprintf("%s[%d]", path, i); d.usable(entry, "", at) {
 				list = append(list, d.decodeAny(entry, at))
 			}
 		}
@@ -327,19 +328,43 @@ func setDefaults(out reflect.Value, tag reflect.StructTag) {
 	}
 }
 
-var emptyCache sync.Map // pattern → bool
-
 func emptyAllowed(tag reflect.StructTag) bool {
-	pattern := tag.Get("pattern")
-	if pattern == "" {
+	if tag.Get("pattern") == "" {
 		return tag.Get("required") == "" && tag.Get("enum") == ""
 	}
-	if cached, ok := emptyCache.Load(pattern); ok {
-		return cached.(bool)
+	return fits("", tag)
+}
+
+// emptyRemedy never proposes to remove what must be written.
+func emptyRemedy(tag reflect.StructTag) string {
+	switch example := tag.Get("example"); {
+	case tag.Get("required") == "true":
+		return "write one such as " + example
+	case example != "":
+		return "write one such as " + example + ", or remove the line"
 	}
-	allowed := regexp.MustCompile(pattern).MatchString("")
-	emptyCache.Store(pattern, allowed)
-	return allowed
+	return "write a value, or remove the line"
+}
+
+// textRemedy proposes quotes where the same characters are right in them.
+func textRemedy(yamlType, text string, tag reflect.StructTag) string {
+	example := cmp.Or(tag.Get("example"), tag.Get("default"))
+	if example != "" && (yamlType == "!!bool" || !fits(text, tag)) {
+		return "write one such as " + example
+	}
+	return fmt.Sprintf("write it in quotes: %q", text)
+}
+
+var patternCache sync.Map // pattern → *regexp.Regexp
+
+// fits says whether a text looks as the field's tag wants it.
+func fits(text string, tag reflect.StructTag) bool {
+	pattern := tag.Get("pattern")
+	compiled, ok := patternCache.Load(pattern)
+	if !ok {
+		compiled, _ = patternCache.LoadOrStore(pattern, regexp.MustCompile(pattern))
+	}
+	return compiled.(*regexp.Regexp).MatchString(text)
 }
 
 // shown is a value as an error quotes it: short, on one line.

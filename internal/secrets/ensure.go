@@ -86,11 +86,17 @@ func (f *File) ensure(report *Report, name string, generate func() (string, erro
 
 // checkIdentity refuses half an identity, and two halves that don't fit.
 func (f *File) checkIdentity(node string) error {
-	certificate, key := config.SecretCertificate(node), config.SecretKey(node)
-	switch {
-	case !f.Has(certificate) && !f.Has(key):
+	if !f.Has(config.SecretCertificate(node)) && !f.Has(config.SecretKey(node)) {
 		return nil
-	case !f.Has(certificate) || !f.Has(key):
+	}
+	_, err := f.Identity(node)
+	return err
+}
+
+// checkHalves refuses half an identity.
+func (f *File) checkHalves(node string) error {
+	certificate, key := config.SecretCertificate(node), config.SecretKey(node)
+	if f.Has(certificate) != f.Has(key) {
 		there, missing := certificate, key
 		if f.Has(key) {
 			there, missing = key, certificate
@@ -98,13 +104,15 @@ func (f *File) checkIdentity(node string) error {
 		return fmt.Errorf("%s: %s: is missing while %s is there; a new pair would make another device of %s, so %s, or give up the identity on purpose: hcchart secrets unset %s",
 			f.doc.file, missing, there, node, restore, there)
 	}
-	_, err := f.Identity(node)
-	return err
+	return nil
 }
 
 // Identity gives the Syncthing device that a node is. It verifies that
 // certificate and key belong together.
 func (f *File) Identity(node string) (config.DeviceID, error) {
+	if err := f.checkHalves(node); err != nil {
+		return "", err
+	}
 	certificate, err := f.Get(config.SecretCertificate(node))
 	if err != nil {
 		return "", err

@@ -187,8 +187,14 @@ func TestHalfAnIdentityIsNotCompleted(t *testing.T) {
 	halve(t, path, "syncthing.node-2.key")
 	before := read(t, path)
 	_, err := Init(t.Context(), path, home(), InitOptions{})
-	require.ErrorContains(t, err, "syncthing.node-2.key: is missing while syncthing.node-2.cert is there")
+	const want = "syncthing.node-2.key: is missing while syncthing.node-2.cert is there"
+	require.ErrorContains(t, err, want)
 	require.Equal(t, before, read(t, path))
+	f, err := Open(path)
+	require.NoError(t, err)
+	_, err = Kubernetes(f, home(), "homecloud", "homecloud")
+	require.ErrorContains(t, err, want)
+	require.NotContains(t, err.Error(), "secrets init", "which would refuse it too")
 }
 
 func TestKeyOfAnotherNodeIsNoticed(t *testing.T) {
