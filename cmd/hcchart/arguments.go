@@ -12,6 +12,14 @@ import (
 func explainArguments(command *cobra.Command) {
 	for _, child := range command.Commands() {
 		explainArguments(child)
+		switch child.CommandPath() { // the library's own, which print help whatever they are told
+		case "hcchart help":
+			child.Args = helpTopic
+		case "hcchart completion":
+			child.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			child.Example = `  source <(hcchart completion bash)
+  hcchart completion zsh > "${fpath[1]}/_hcchart"`
+		}
 		if check := child.Args; check != nil {
 			child.SuggestionsMinimumDistance = 2
 			child.Args = func(cmd *cobra.Command, args []string) error {
@@ -22,6 +30,14 @@ func explainArguments(command *cobra.Command) {
 			}
 		}
 	}
+}
+
+// helpTopic wants the names of a command.
+func helpTopic(cmd *cobra.Command, args []string) error {
+	if _, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 {
+		return fmt.Errorf("no command %q", "hcchart "+strings.Join(args, " "))
+	}
+	return nil
 }
 
 func wrongArguments(cmd *cobra.Command, args []string, err error) error {

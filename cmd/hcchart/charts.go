@@ -41,7 +41,7 @@ func (f *chartFlags) library() chart.Library {
 // defaults reads the charts' own values.
 func (f *chartFlags) defaults() (values.Defaults, error) {
 	defaults := values.Defaults{}
-	for _, name := range []string{values.ChartUmbrella, values.ChartDNAS, values.ChartPlatform} {
+	for _, name := range values.Charts() {
 		c, err := f.library().Load(name)
 		if err != nil {
 			return nil, err

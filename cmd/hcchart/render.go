@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -40,6 +41,9 @@ when the values enable it.`,
 			}
 			if err := errors.Join(flags.check(a), checkNames(options.Release, options.Namespace)); err != nil {
 				return err
+			}
+			if !chart.IsKubeVersion(options.KubeVersion) {
+				return usageError{fmt.Errorf("--kube-version %q: write one such as %s", options.KubeVersion, chart.KubeVersion)}
 			}
 			c, given, err := chartAndValues(a, &flags, name)
 			if err != nil {

@@ -88,6 +88,8 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newSecretsCommand(a))
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newPackageCommand(a))
 	root.AddCommand(newUpCommand(a), newDownCommand(a))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	explainArguments(root)
 	return root
 }

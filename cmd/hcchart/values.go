@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +30,9 @@ are the names of the charts in it.`,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "yaml" && output != "json" {
 				return usageError{fmt.Errorf("--output %q: write yaml or json", output)}
+			}
+			if !slices.Contains(values.Charts(), name) {
+				return usageError{fmt.Errorf("--chart %q: the cluster file has values for %s", name, strings.Join(values.Charts(), ", "))}
 			}
 			cluster, err := config.LoadFrom(a.file, a.in)
 			if err != nil {

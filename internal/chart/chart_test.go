@@ -151,6 +151,8 @@ func TestKubernetesVersionIsTheCallers(t *testing.T) {
 	require.Contains(t, r.Manifest, "kubernetes: v1.31.2")
 	_, err = library(t, "leaf").Render(RenderOptions{Release: "home", Namespace: "cloud", KubeVersion: "latest"})
 	require.ErrorContains(t, err, `version "latest" of Kubernetes`)
+	require.True(t, IsKubeVersion("1.31.2") && IsKubeVersion("v1.31"))
+	require.False(t, IsKubeVersion("latest") || IsKubeVersion(""))
 }
 
 func BenchmarkRender(b *testing.B) {

@@ -17,6 +17,12 @@ import (
 // on how the binary was built.
 const KubeVersion = "1.34.0"
 
+// IsKubeVersion tells whether a text is a version to render for.
+func IsKubeVersion(text string) bool {
+	_, err := chartutil.ParseKubeVersion(text)
+	return err == nil
+}
+
 // RenderOptions say what to render a chart with.
 type RenderOptions struct {
 	Release     string

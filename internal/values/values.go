@@ -24,6 +24,9 @@ const (
 	ChartPlatform = "platform"
 )
 
+// Charts are the names of all of them, the umbrella first.
+func Charts() []string { return []string{ChartUmbrella, ChartDNAS, ChartPlatform} }
+
 // Defaults are the texts of the charts' values.yaml, by chart.
 type Defaults map[string][]byte
 

@@ -48,7 +48,7 @@ func builtin(t *testing.T, name string) *chart.Chart {
 
 func defaults(t *testing.T) Defaults {
 	d := Defaults{}
-	for _, name := range []string{ChartUmbrella, ChartDNAS, ChartPlatform} {
+	for _, name := range Charts() {
 		d[name] = builtin(t, name).DefaultValues()
 	}
 	return d
@@ -56,7 +56,7 @@ func defaults(t *testing.T) Defaults {
 
 func TestValuesOfEveryChart(t *testing.T) {
 	for name, cluster := range clusters(t) {
-		for _, chartName := range []string{ChartUmbrella, ChartDNAS, ChartPlatform} {
+		for _, chartName := range Charts() {
 			t.Run(name+"/"+chartName, func(t *testing.T) {
 				v, err := Chart(cluster, chartName, defaults(t))
 				require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestValuesOfEveryChart(t *testing.T) {
 
 func TestValuesCanBeRendered(t *testing.T) {
 	for name, cluster := range clusters(t) {
-		for _, chartName := range []string{ChartUmbrella, ChartDNAS, ChartPlatform} {
+		for _, chartName := range Charts() {
 			t.Run(name+"/"+chartName, func(t *testing.T) {
 				renders(t, cluster, chartName)
 			})
