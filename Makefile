@@ -60,6 +60,10 @@ test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 a
 test-lab: ## The offline cluster itself (root)
 	$(call part,lab,$(GO) test -C test/lab -count=1 -timeout 20m ./...)
 
+.PHONY: test-lab-v2
+test-lab-v2: ## The same on cgroup version 2, in a slow virtual machine (root, no KVM needed); no part of `make test`
+	$(call part,lab on cgroup v2,./test/lab/cgroup2.sh)
+
 .PHONY: test-images
 test-images: ## Each image, built and its programs run (root)
 	$(call part,images,$(GO) test -count=1 -timeout 20m ./images)

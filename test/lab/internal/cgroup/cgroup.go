@@ -1,9 +1,7 @@
 // Package cgroup makes, fills and removes the cgroups of a lab, on version 1 (one tree
 // per controller), version 2 (one tree) and the mixture of both that systemd calls
-// hybrid. It knows directories, not nodes.
-//
-// Version 1 is what the lab was run on. Version 2 is written by the kernel's documentation
-// and tested on files of such machines, but no lab has run on one yet.
+// hybrid. It knows directories, not nodes. Its tests read files of such machines;
+// cgroup2.sh runs a lab on version 2 where the machine has version 1.
 package cgroup
 
 import (
