@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # cgroup2.sh [TEST]: the lab's own test (or those that match TEST) on cgroup version 2, whatever this machine has: in a Debian
-# with systemd that QEMU runs without hardware virtualisation. Needs root, Go and Debian on amd64; a quarter of an hour on
+# with systemd that QEMU runs without hardware virtualisation. Needs root, Go and Debian on amd64; twenty minutes on
 # an idle machine, 5 GiB of memory and 4 GiB of disk.
 #
 # The virtual machine's clock counts instructions (-icount: one is a nanosecond) instead of following this machine's, so
