@@ -40,6 +40,9 @@ func (c *check) board(path string, in v1alpha1.Node, seen *twins) Node {
 		OS:     c.out.OS,
 	}
 	c.boardFacts(path, in.Name, &node)
+	if node.Arch == "arm" {
+		c.fail(path+".arch", "there is no image for 32-bit ARM", "give the board a 64-bit system and write arm64, or take the board out")
+	}
 	c.boardAddress(path, in, &node)
 	c.unique(seen.addresses, strings.ToLower(node.Address), path+".address",
 		"the address "+node.Address+" is another board's", "write each board's own")
@@ -79,8 +82,9 @@ func (c *check) boardFacts(path, name string, node *Node) {
 		node.Interface = facts.Interface
 		c.factPath[path+".interface"] = at + ".interface"
 	}
-	if node.Arch == "" {
+	if node.Arch == "" && facts.Arch != "" {
 		node.Arch = facts.Arch
+		c.factPath[path+".arch"] = at + ".arch"
 	}
 	if node.Memory == 0 && facts.Memory != "" && !c.brokenAt(path+".memory") {
 		c.factPath[path+".memory"] = at + ".memory"

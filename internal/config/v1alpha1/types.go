@@ -125,7 +125,7 @@ type Node struct {
 	Interface string `yaml:"interface" example:"eth0" pattern:"^([A-Za-z0-9][A-Za-z0-9._-]{0,14})?$"`
 	// Model with known quirks (kernel command line, boot path).
 	Board string `yaml:"board" example:"raspberry-pi-4" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
-	// Processor. Default: what hostprep found.
+	// Processor; there is no image for arm, which has 32 bits. Default: what hostprep found.
 	Arch string `yaml:"arch" enum:"amd64 arm64 arm"`
 	// Memory. Default: what hostprep found.
 	Memory Quantity `yaml:"memory" example:"4Gi" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
