@@ -23,12 +23,14 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar: input, commands, expected output
 // and exit codes in one readable text each. In a script, "exits CODE COMMAND"
 // wants exactly that exit code; $EXAMPLES and $CHARTS are the folders of the
-// repository. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
+// repository, $CLUSTER is the URL of an empty cluster. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
+	cluster := emptyCluster()
+	t.Cleanup(cluster.Close) // after the scripts, which run beside each other
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      *update,
@@ -37,6 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("EXAMPLES", filepath.Join(repository, "examples"))
 			env.Setenv("CHARTS", filepath.Join(repository, "charts"))
+			env.Setenv("CLUSTER", cluster.URL)
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+)
+
+// emptyCluster answers like the API server of a cluster of one prepared board,
+// box, that holds nothing yet. Whatever would change it fails.
+func emptyCluster() *httptest.Server {
+	type object = map[string]any
+	box := object{
+		"metadata": object{"name": "box", "labels": object{"homecloud/dnas": "true"}},
+		"status":   object{"conditions": []object{{"type": "Ready", "status": "True"}}},
+	}
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var answer object
+		status := http.StatusOK
+		switch {
+		case r.Method != http.MethodGet:
+			status, answer = http.StatusForbidden, object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "nothing may change", "code": http.StatusForbidden}
+		case r.URL.Path == "/version":
+			answer = object{"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
+		case r.URL.Path == "/api/v1/nodes":
+			answer = object{"kind": "NodeList", "apiVersion": "v1", "items": []object{box}}
+		case strings.HasSuffix(r.URL.Path, "/secrets"): // where Helm looks for its releases
+			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
+		case r.URL.Path == "/api":
+			answer = object{"kind": "APIVersions", "versions": []string{"v1"}}
+		case r.URL.Path == "/apis":
+			answer = object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []object{}}
+		default:
+			status, answer = http.StatusNotFound, object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(answer) // whoever went away doesn't read it
+	}))
+}
