@@ -64,6 +64,10 @@ func TestEveryCommandHasExamples(t *testing.T) {
 	visit = func(command *cobra.Command) {
 		if command.Runnable() && command.Name() != "help" && command.Parent().Name() != "completion" {
 			require.NotEmpty(t, command.Example, command.CommandPath())
+			var help bytes.Buffer
+			command.SetOut(&help)
+			require.NoError(t, command.Help())
+			require.True(t, strings.HasSuffix(help.String(), "\n\nExamples:\n"+command.Example+"\n"), help.String())
 		}
 		for _, child := range command.Commands() {
 			visit(child)

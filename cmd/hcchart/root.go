@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,7 +92,15 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	explainArguments(root)
+	root.SetUsageTemplate(examplesLast(root.UsageTemplate()))
 	return root
+}
+
+// examplesLast moves the library's paragraph of examples to the end of a help:
+// there a terminal shows it without scrolling.
+func examplesLast(template string) string {
+	const examples = "{{if .HasExample}}\n\nExamples:\n{{.Example}}{{end}}"
+	return strings.TrimSuffix(strings.Replace(template, examples, "", 1), "\n") + examples + "\n"
 }
 
 // exitCode decides the exit code from the error, in one place, and prints the
