@@ -41,7 +41,7 @@ standard output. A file with errors ends with exit code 1, warnings never fail.`
 			}
 			cluster, err := config.LoadFrom(a.file, a.in)
 			var invalid *config.InvalidError
-			result := verdict{File: a.file, Valid: err == nil, Errors: []config.Finding{}, Warnings: []config.Finding{}}
+			result := verdict{File: config.FileName(a.file), Valid: err == nil, Errors: []config.Finding{}, Warnings: []config.Finding{}}
 			switch {
 			case err == nil:
 				result.Warnings = append(result.Warnings, cluster.Warnings...)
@@ -56,7 +56,7 @@ standard output. A file with errors ends with exit code 1, warnings never fail.`
 					return err
 				}
 				if invalid != nil {
-					return fmt.Errorf("%s: %s", a.file, counted(len(result.Errors), "error"))
+					return fmt.Errorf("%s: %s", result.File, counted(len(result.Errors), "error"))
 				}
 				return nil
 			}
@@ -66,7 +66,7 @@ standard output. A file with errors ends with exit code 1, warnings never fail.`
 			if invalid != nil {
 				return invalid
 			}
-			_, err = fmt.Fprintf(a.out, "%s is valid: cluster %s, %s, %s, %s\n", a.file, cluster.Name,
+			_, err = fmt.Fprintf(a.out, "%s is valid: cluster %s, %s, %s, %s\n", result.File, cluster.Name,
 				counted(len(cluster.Nodes), "node"), counted(len(cluster.DNAS.Shares), "share"), counted(len(cluster.Users), "user"))
 			return err
 		},

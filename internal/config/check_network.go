@@ -35,8 +35,13 @@ func (c *check) network() {
 	}
 	c.lan()
 	for i, node := range c.out.Nodes {
-		if address := node.IP(); address.IsValid() {
-			c.inSubnet(fmt.Sprintf("nodes[%d].address", i), address, "the board")
+		path, address := fmt.Sprintf("nodes[%d].address", i), node.IP()
+		switch {
+		case !address.IsValid():
+		case address == network.Gateway:
+			c.fail(path, node.Address+" is the router's address", "write the address that the board has, or correct network.gateway")
+		default:
+			c.inSubnet(path, address, "the board")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,8 +21,8 @@ func (c *check) people() {
 		c.unique(seen, in.Name, path+".name", "the name "+in.Name+" is taken", "choose another name")
 		c.email(path+".email", in.Email)
 		// The name ends in a line of a passwd file, where a colon separates.
-		if strings.ContainsAny(in.DisplayName, ":\n\r\t") || utf8.RuneCountInString(in.DisplayName) > 64 {
-			c.fail(path+".displayName", shown(in.DisplayName)+" does not fit on one line of an account", "write up to 64 characters without a colon")
+		if strings.Contains(in.DisplayName, ":") || strings.ContainsFunc(in.DisplayName, invisible) || utf8.RuneCountInString(in.DisplayName) > 64 {
+			c.fail(path+".displayName", shown(in.DisplayName)+" does not fit on one line of an account", "write up to 64 visible characters without a colon")
 		}
 		user := User{
 			Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Admin: in.Admin,
@@ -32,6 +33,12 @@ func (c *check) people() {
 		}
 		c.out.Users = append(c.out.Users, user)
 	}
+}
+
+// invisible are characters that break or turn a line. Joiners are parts of
+// Persian and Indic names.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
 }
 
 func (c *check) users() []string {

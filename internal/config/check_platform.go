@@ -180,7 +180,8 @@ func (c *check) schedule(path, text string) {
 	}
 	schedule, err := cron.ParseStandard(strings.Join(fields, " "))
 	if err != nil {
-		c.fail(path, shown(text)+" is not a schedule: "+shown(err.Error()), example)
+		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // Go's own words help nobody
+		c.fail(path, shown(text)+" is not a schedule: "+shown(problem), example)
 		return
 	}
 	// Any start does: what has not come in four years and a leap day never comes.

@@ -40,7 +40,9 @@ func (c *check) dnasNodes() {
 			holders = append(holders, node.Name)
 		}
 		for _, disk := range node.Disks {
-			disks = append(disks, disk.Name)
+			if diskName.syntax.MatchString(disk.Name) {
+				disks = append(disks, disk.Name)
+			}
 		}
 	}
 	slices.Sort(disks)

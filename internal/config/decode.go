@@ -367,14 +367,14 @@ func fits(text string, tag reflect.StructTag) bool {
 	return compiled.(*regexp.Regexp).MatchString(text)
 }
 
-// shown is a value as an error quotes it: short, on one line.
+// shown is a value as an error quotes it: short, on one line, nothing invisible.
 func shown(text string) string {
 	const limit = 60
 	runes := []rune(text)
 	if len(runes) > limit {
 		text = string(runes[:limit]) + "…"
 	}
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if text == "" || strings.TrimSpace(text) != text || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(text)
 	}
 	return text

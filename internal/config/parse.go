@@ -33,16 +33,21 @@ type document struct {
 }
 
 func newDocument(file, writer string) *document {
-	if file == "-" {
-		file = "<stdin>"
-	}
 	return &document{
-		file:   file,
+		file:   FileName(file),
 		writer: writer,
 		values: map[string]*yaml.Node{},
 		keys:   map[string]*yaml.Node{},
 		broken: map[string]bool{},
 	}
+}
+
+// FileName is how a file is called in findings; "-" is standard input.
+func FileName(path string) string {
+	if path == "-" {
+		return "<stdin>"
+	}
+	return path
 }
 
 // at reports a problem of the file as text, where there are no paths yet.
@@ -65,7 +70,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	var root yaml.Node
 	switch err := decoder.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		d.at(1, 1, "the file is empty", d.writer+" writes one")
+		d.at(1, 1, "the file is empty", "remove it, and "+d.writer+" writes one")
 		return false
 	case err != nil:
 		d.syntax(content, err)
@@ -83,7 +88,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	d.root = root.Content[0]
 	switch {
 	case d.root.Kind == yaml.ScalarNode && d.root.ShortTag() == "!!null":
-		d.at(1, 1, "the file is empty", d.writer+" writes one")
+		d.at(1, 1, "the file is empty", "remove it, and "+d.writer+" writes one")
 		return false
 	case d.root.Kind != yaml.MappingNode:
 		d.at(d.root.Line, d.root.Column, "the file holds "+kindOf(d.root)+" instead of fields", "begin with apiVersion: …")

@@ -29,6 +29,13 @@ func didYouMean(word string, candidates []string, kind string) string {
 }
 
 func oneOf(candidates []string, kind string) string {
+	var once []string // a name that is taken twice is an error of its own
+	for _, candidate := range candidates {
+		if !slices.Contains(once, candidate) {
+			once = append(once, candidate)
+		}
+	}
+	candidates = once
 	switch len(candidates) {
 	case 0:
 		return "there is no " + kind + " in this file"
