@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -141,6 +142,9 @@ func (c *Cloud) label(ctx context.Context, node string) error {
 func (c *Cloud) HCChart(ctx context.Context, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, c.Binary("hcchart"), arguments...)
 	command.Dir = c.Dir
+	// Killed, it would leave its lock on the cluster for half a minute.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 30 * time.Second
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.Driver.Kubeconfig(), "SOPS_AGE_KEY_FILE="+c.AgeKey())
 	return command
 }

@@ -58,6 +58,7 @@ func TestCore(t *testing.T) {
 		{"DiskMissingAtStart", diskMissingAtStart},
 		{"EmptiedDiskDoesNotDeleteTheGoodCopy", emptiedDisk},
 		{"VIPMovesWhenItsBoardIsKilled", vipMoves},
+		{"KilledKeepalivedComesBack", keepalivedKilled},
 		{"DownAndReinstallKeepDataAndIdentities", reinstall},
 	} {
 		if !t.Run(scenario.name, func(t *testing.T) { scenario.run(t, family) }) {
@@ -242,6 +243,39 @@ func vipMoves(t *testing.T, c *twoBoards) {
 	eventually(t, "exactly one board holds the address again", func(ctx context.Context) error {
 		_, err := vipHolder(ctx, c)
 		return err
+	})
+}
+
+// keepalivedKilled kills it as a lack of memory does, on every board in turn.
+func keepalivedKilled(t *testing.T, c *twoBoards) {
+	const running = "pgrep -o -x keepalived"
+	for _, node := range c.nodes {
+		before := board(t.Context(), t, c.Cloud, node.Name, running)
+		board(t.Context(), t, c.Cloud, node.Name, "pkill -KILL -x keepalived")
+		eventually(t, "keepalived runs again on "+node.Name, func(ctx context.Context) error {
+			now, err := c.Driver.Board(ctx, node.Name, "sh", "-c", running).Output()
+			if err == nil && strings.TrimSpace(string(now)) == before {
+				return errors.New("it is still the same process")
+			}
+			return err
+		})
+	}
+	eventually(t, "one board holds the address, and all pods are ready", func(ctx context.Context) error {
+		if _, err := vipHolder(ctx, c); err != nil {
+			return err
+		}
+		pods, err := c.Pods(ctx)
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods {
+			for _, container := range pod.Status.ContainerStatuses {
+				if !container.Ready {
+					return fmt.Errorf("%s: %s isn't ready", pod.Name, container.Name)
+				}
+			}
+		}
+		return nil
 	})
 }
 
