@@ -248,6 +248,24 @@ func (r *Releases) Deployed(name string) (bool, error) {
 	return last != nil, err
 }
 
+// Value is what a release's newest revision was installed with, defaults
+// included; path is dotted. It is nil when there is no release or no such value.
+func (r *Releases) Value(name, path string) (any, error) {
+	last, err := r.last(name)
+	if err != nil || last == nil {
+		return nil, err
+	}
+	values, err := chartutil.CoalesceValues(last.Chart, last.Config)
+	if err != nil {
+		return nil, fmt.Errorf("release %s: %w", name, err)
+	}
+	value, err := values.PathValue(path)
+	if err != nil {
+		return nil, nil //nolint:nilerr // it only says that there is none
+	}
+	return value, nil
+}
+
 // last is the newest revision, or nil.
 func (r *Releases) last(name string) (*release.Release, error) {
 	last, err := r.config.Releases.Last(name)

@@ -114,6 +114,20 @@ func TestInterruptedRevisionIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestValueIsWhatTheReleaseWasInstalledWith(t *testing.T) {
+	r := inMemory(t)
+	value := func(path string) any {
+		found, err := r.Value("home", path)
+		require.NoError(t, err)
+		return found
+	}
+	require.Nil(t, value("greeting"), "there is no release yet")
+	apply(t, r, leaf(t, "bonjour"))
+	require.Equal(t, "bonjour", value("greeting"))
+	require.NotNil(t, value("port"), "a default")
+	require.Nil(t, value("no.such.value"))
+}
+
 func TestInterruptedUninstallIsEndedFirst(t *testing.T) {
 	r := inMemory(t)
 	apply(t, r, leaf(t, "hello"))

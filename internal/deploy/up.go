@@ -15,6 +15,7 @@ import (
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/kube"
 	"github.com/tmorin/homecloud/internal/term"
+	"github.com/tmorin/homecloud/internal/values"
 )
 
 // Up makes a cluster what the cluster file says. Doing it again changes
@@ -44,6 +45,7 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 		do    func(context.Context, *term.Step) error
 	}{
 		{"cluster answers", u.reach},
+		{"cloud is this file's", u.sameCloud},
 		{"nodes are ready", u.nodes},
 		{"secrets file is complete", u.secretsFile},
 		{"namespaces", func(ctx context.Context, s *term.Step) error { return u.namespaces(ctx, s, releases) }},
@@ -86,6 +88,25 @@ func (u *Up) reach(ctx context.Context, s *term.Step) error {
 		s.Done("Kubernetes %s", version)
 	}
 	return err
+}
+
+// sameCloud refuses the file of another cloud: every disk and every
+// synchronised folder bears the name, so all gates would close.
+func (u *Up) sameCloud(_ context.Context, s *term.Step) error {
+	releases, err := chart.Open(u.Kube.RESTGetter(config.Release), config.Release, debugLog)
+	if err != nil {
+		return err
+	}
+	name, err := releases.Value(config.Release, values.ChartDNAS+".cluster")
+	if err != nil {
+		return err
+	}
+	if name != nil && name != u.Cluster.Name {
+		return fmt.Errorf("the cloud on this cluster is named %v, the file's %s: its disks and folders bear the name, and none would be served; "+
+			"use the file of %[1]v, or another cluster, or take that cloud away first (data and disks stay): hcchart down", name, u.Cluster.Name)
+	}
+	s.Done("%s", u.Cluster.Name)
+	return nil
 }
 
 // nodes refuses a cluster that lacks a board of the file, or whose boards

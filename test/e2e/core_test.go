@@ -54,6 +54,7 @@ func TestCore(t *testing.T) {
 		{"HandlePhotosChanges_PhotoFromPhoneOnBothBoards", photoFromPhone},
 		{"ShareFiles_StrangersAndReadersAreRefused", strangersAreRefused},
 		{"UpAgainChangesNothing", upAgainChangesNothing},
+		{"FileOfAnotherCloudIsRefused", anotherCloud},
 		{"DiskPulledWhileRunning", diskPulled},
 		{"DiskMissingAtStart", diskMissingAtStart},
 		{"EmptiedDiskDoesNotDeleteTheGoodCopy", emptiedDisk},
@@ -155,6 +156,20 @@ func upAgainChangesNothing(t *testing.T, c *twoBoards) {
 	before := snapshot(t, c.Cloud)
 	_, err := c.Install(t.Context())
 	require.NoError(t, err)
+	require.Equal(t, before, snapshot(t, c.Cloud))
+}
+
+func anotherCloud(t *testing.T, c *twoBoards) {
+	before := snapshot(t, c.Cloud)
+	file, err := os.ReadFile(c.File())
+	require.NoError(t, err)
+	other := strings.Replace(string(file), "name: home\n", "name: other\n", 1)
+	require.NotEqual(t, string(file), other)
+	command := c.HCChart(t.Context(), "up", "--file", "-", "--values", c.ImageValues())
+	command.Stdin = strings.NewReader(other)
+	output, err := command.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(output), "the cloud on this cluster is named home, the file's other")
 	require.Equal(t, before, snapshot(t, c.Cloud))
 }
 
