@@ -57,9 +57,7 @@ func TestCoreTutorial(t *testing.T) {
 
 	_, err = r.do(t.Context(), blocks[5])
 	require.NoError(t, err)
-	left, err := os.ReadDir(filepath.Join(r.state, "homecloud"))
-	require.NoError(t, err)
-	require.Empty(t, left)
+	require.NoDirExists(t, filepath.Join(r.state, "homecloud"))
 	require.Equal(t, before, traces(t))
 }
 

@@ -6,7 +6,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -111,6 +113,9 @@ func status(ctx context.Context, c *cloud.Cloud, lab *cloud.Lab) error {
 	if err := command.Run(); err != nil {
 		return err
 	}
+	if _, err := os.Stat(c.Driver.Kubeconfig()); errors.Is(err, fs.ErrNotExist) {
+		return nil // it isn't up, and the lab has said so
+	}
 	return c.PrintPods(ctx, os.Stdout)
 }
 
@@ -122,5 +127,9 @@ func down(ctx context.Context, c *cloud.Cloud, state string) error {
 	if err := c.Driver.Down(ctx); err != nil {
 		return err
 	}
-	return os.RemoveAll(state)
+	if err := os.RemoveAll(state); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(state)) // unless there is another cloud in it
+	return nil
 }
