@@ -22,10 +22,10 @@ import (
 func buildAll(t *testing.T) (out, log string) {
 	t.Helper()
 	if err := checkPrograms(); err != nil {
-		t.Skip(err)
+		t.Skip(err, "; make deps installs them, and root is needed")
 	}
 	if testing.Short() {
-		t.Skip("making images takes a minute when the cache is empty")
+		t.Skip("makes images: make test-images runs it")
 	}
 	out = t.TempDir()
 	var progress bytes.Buffer

@@ -11,7 +11,7 @@ import (
 
 func TestStateFolderIsHandedOverOnce(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("only root can give a folder away")
+		t.Skip("only root can give a folder away: run as root")
 	}
 	path := filepath.Join(t.TempDir(), "syncthing")
 	require.NoError(t, os.Mkdir(path, 0o755))
@@ -31,7 +31,7 @@ func TestStateFolderIsHandedOverOnce(t *testing.T) {
 
 func TestStateOfAnotherAccountIsRefused(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("only root can give a folder away")
+		t.Skip("only root can give a folder away: run as root")
 	}
 	path := t.TempDir()
 	require.NoError(t, os.Chown(path, 1010, 1010))

@@ -303,7 +303,7 @@ func TestSettingsMustBeComplete(t *testing.T) {
 func TestRealAPIServerAgrees(t *testing.T) {
 	path := os.Getenv("HOMECLOUD_TEST_KUBECONFIG")
 	if path == "" {
-		t.Skip("needs HOMECLOUD_TEST_KUBECONFIG, a cluster to play with")
+		t.Skip("needs HOMECLOUD_TEST_KUBECONFIG, a cluster to play with: make test-daemons brings one")
 	}
 	access, err := clientcmd.BuildConfigFromFlags("", path)
 	require.NoError(t, err)

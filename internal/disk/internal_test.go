@@ -35,7 +35,7 @@ func TestMountTableIsRead(t *testing.T) {
 // same UUID as blkid.
 func TestEveryWayToAskForTheUUIDAgreesWithBlkid(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounts a file system on a loop device")
+		t.Skip("mounts a file system on a loop device: run as root")
 	}
 	ways := map[string]func(int) ([16]byte, error){"btrfs": btrfsUUID, "ext4": ext4UUID, "xfs": xfsUUID}
 	for fileSystem, way := range ways {

@@ -63,7 +63,7 @@ const daemon = `echo "start $$" >> "$LOG"; trap 'echo term >> "$LOG"; exit 3' TE
 func start(t *testing.T, root, script string) *gated {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("takes seconds: runs real daemons behind real gates")
+		t.Skip("runs real daemons behind real gates: make test-daemons runs it")
 	}
 	folder := t.TempDir()
 	g := &gated{t: t, status: filepath.Join(folder, "status"), log: filepath.Join(folder, "log"), output: &bytes.Buffer{}, ended: make(chan error, 1)}
@@ -284,7 +284,7 @@ func TestHangingReadsEndTheDaemon(t *testing.T) {
 	t.Parallel()
 	const controller = "/sys/fs/cgroup/blkio"
 	if _, err := os.Stat(filepath.Join(controller, "blkio.throttle.read_bps_device")); err != nil {
-		t.Skip("needs a blkio controller with throttling (cgroup v1)")
+		t.Skip("needs a blkio controller with throttling: run on a machine with cgroup v1")
 	}
 	d := disktest.New(t, "ext4")
 	d.Adopt()

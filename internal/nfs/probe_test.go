@@ -34,7 +34,7 @@ func lookup(t *testing.T, address, export string) error {
 func TestExportIsToldFromAPortThatOnlyListens(t *testing.T) {
 	program, err := exec.LookPath("ganesha.nfsd")
 	if err != nil {
-		t.Skip("needs ganesha.nfsd")
+		t.Skip("needs ganesha.nfsd: make test-daemons brings it")
 	}
 	d := disktest.New(t, "ext4")
 	d.Adopt()

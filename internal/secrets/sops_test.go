@@ -23,7 +23,7 @@ func sops(t *testing.T, folder string, arguments ...string) string {
 		if os.Getenv("HOMECLOUD_REQUIRE_SOPS") != "" {
 			t.Fatalf("%v; build it: go build -C tools/sops -o ../../bin/sops github.com/getsops/sops/v3/cmd/sops", err)
 		}
-		t.Skip("bin/sops is not built: go build -C tools/sops -o ../../bin/sops github.com/getsops/sops/v3/cmd/sops")
+		t.Skip("bin/sops is not built: make bin/sops")
 	}
 	command := exec.CommandContext(t.Context(), binary, arguments...)
 	command.Dir = folder

@@ -84,7 +84,7 @@ func startCluster(t *testing.T, names ...string) *cluster {
 func newCluster(t *testing.T, names ...string) *cluster {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("takes seconds: runs real Syncthings")
+		t.Skip("runs real Syncthings: make test-daemons runs it")
 	}
 	binary := syncthingBinary(t)
 	folder, err := os.MkdirTemp("", "homecloud-st-") // short: it holds Unix sockets

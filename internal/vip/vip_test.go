@@ -50,7 +50,7 @@ func newNetwork(t *testing.T) *network {
 		t.Skip("needs root: makes network namespaces")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("needs ip")
+		t.Skip("needs ip: make deps installs iproute2")
 	}
 	id := fmt.Sprintf("%x", os.Getpid())
 	n := &network{t: t, boards: [2]string{"hcvip-" + id + "-a", "hcvip-" + id + "-b"}}
@@ -131,10 +131,10 @@ func TestRemovalWithoutTheCapabilitySaysSo(t *testing.T) {
 // renders.
 func TestUnhealthyBoardGivesTheAddressAway(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds: runs two real keepalived")
+		t.Skip("runs two real keepalived: make test-daemons runs it")
 	}
 	if _, err := exec.LookPath("keepalived"); err != nil {
-		t.Skip("needs keepalived")
+		t.Skip("needs keepalived: make test-daemons brings it")
 	}
 	n := newNetwork(t)
 	folders := [2]string{t.TempDir(), t.TempDir()}

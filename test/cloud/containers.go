@@ -72,6 +72,20 @@ func (c containers) AttachDisk(ctx context.Context, node, disk string) error {
 	return c.mount(ctx, node, disk)
 }
 
+// addDisks gives every board its data disk, as soon as the API knows all of them.
+func (c containers) addDisks(ctx context.Context, list func(context.Context) ([]Node, error), count int) error {
+	nodes, err := registered(ctx, list, count)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if err := c.addDisk(ctx, node.Name, "data"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // addDisk makes a board's disk unless it has one, and mounts it unless it is detached.
 func (c containers) addDisk(ctx context.Context, node, disk string) error {
 	image := c.image(node, disk)

@@ -44,16 +44,7 @@ func (k *K3d) Up(ctx context.Context) error {
 	if err := k.do(ctx, "kubeconfig", "--out", k.Kubeconfig()); err != nil {
 		return err
 	}
-	nodes, err := registered(ctx, k.Nodes, k.Count)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		if err := k.addDisk(ctx, node.Name, "data"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.addDisks(ctx, k.Nodes, k.Count)
 }
 
 // Kubeconfig implements [Driver].

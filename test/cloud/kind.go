@@ -56,16 +56,7 @@ func (k *Kind) Up(ctx context.Context) error {
 	if err != nil {
 		return kindError("making the kind cluster", err)
 	}
-	nodes, err := registered(ctx, k.Nodes, k.Count)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		if err := k.addDisk(ctx, node.Name, "data"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.addDisks(ctx, k.Nodes, k.Count)
 }
 
 // kindConfig is a cluster of one control plane and count boards that see the folder of disk images.

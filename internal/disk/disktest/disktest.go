@@ -64,10 +64,10 @@ var sizes = map[string]int64{"ext4": 64 << 20, "btrfs": 160 << 20, "xfs": 320 <<
 func New(t testing.TB, fileSystem string) *Disk {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounts a file system on a loop device")
+		t.Skip("mounts a file system on a loop device: run as root")
 	}
 	if _, err := exec.LookPath("mkfs." + fileSystem); err != nil {
-		t.Skipf("needs mkfs.%s", fileSystem)
+		t.Skipf("needs mkfs.%s: make deps installs it", fileSystem)
 	}
 	// Not t.TempDir: others than root have to reach the disk.
 	folder, err := os.MkdirTemp("", "homecloud-disk-")
