@@ -12,11 +12,12 @@ import (
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/disk"
 	"github.com/tmorin/homecloud/internal/gate"
+	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
 func newGateCommand(a *app) *cobra.Command {
 	var expected disk.Expectation
-	var status, umask string
+	var status, umask, syncthingHome string
 	cmd := &cobra.Command{
 		Use:   "gate --disk NAME --cluster NAME [flags] -- COMMAND [ARG...]",
 		Short: "Run a daemon only while the right disk is there",
@@ -26,6 +27,10 @@ for real every few seconds. When it isn't, COMMAND is ended (TERM, three
 seconds later KILL) and started again when the disk is back; the gate itself
 goes on. Another mounting of the same disk is another disk: COMMAND is
 restarted. A full disk stays open.
+
+For Syncthing, it also keeps account of whether the disk was left in order: one
+that was torn away, or whose board lost power, only receives until
+"syncthing reconcile" has settled what differs.
 
 The gate ends with the exit code of a COMMAND that ends by itself.`,
 		Example: `  homecloud-agent gate --disk data --cluster home --require shares/photos \
@@ -45,6 +50,9 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 				Status:  status,
 				Log:     a.log.With("gate", filepath.Base(args[0])),
 			}
+			if syncthingHome != "" {
+				g.Begin = syncthing.Session{Disk: expected, Home: syncthingHome, Log: g.Log}.Begin
+			}
 			// The gate handles TERM itself: its daemon comes first.
 			code, err := g.Run(context.WithoutCancel(cmd.Context()))
 			if err != nil {
@@ -57,6 +65,7 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 	cmd.Flags().SetInterspersed(false)
 	expectationFlags(cmd, &expected)
 	cmd.Flags().StringArrayVar(&expected.Require, "require", nil, "`folder` on the disk that must be there; may be repeated")
+	cmd.Flags().StringVar(&syncthingHome, "syncthing-home", "", "home `folder` of the Syncthing that COMMAND is")
 	cmd.Flags().StringVar(&umask, "umask", "", "octal `mask` of what COMMAND makes, for one that sets none itself")
 	cmd.Flags().StringVar(&status, "status", "", "`file` to keep the gate's state in, for `probe gate`")
 	return cmd

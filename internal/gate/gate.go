@@ -29,7 +29,16 @@ type Gate struct {
 	Command []string // program and arguments
 	Status  string   // status file; empty: none
 	Log     *slog.Logger
+	// Begin, if set, is asked on every start before the daemon. An error keeps
+	// the gate closed; Begin is asked again until it agrees. The function that
+	// it returns is called once, after the last process of the daemon has ended:
+	// with true while the disk is right as far as the gate knows, with false
+	// when it isn't or nobody waits any longer. Both may hang with the disk.
+	Begin func(disk.Found) (end func(orderly bool) error, err error)
 }
+
+// beginAgain is the time between two askings of a Begin that doesn't agree.
+const beginAgain = 5 * time.Second
 
 // Run keeps the gate until the daemon ends by itself while the disk is right,
 // or the gate is asked to end (TERM or INT). The result is the exit code to
@@ -61,7 +70,9 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 		<-watched
 	}()
 
-	r := &run{Gate: g, reaper: reaper, status: status, conclusions: make(chan disk.Verdict, 1)}
+	r := &run{Gate: g, reaper: reaper, status: status, conclusions: make(chan disk.Verdict, 1),
+		begun: make(chan beginning, 1), stored: make(chan uint64, 1)}
+	defer r.abandon()
 	for {
 		select {
 		case v := <-verdicts:
@@ -74,6 +85,17 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 			}
 		case e := <-reaper.ended:
 			if final, code, err := r.reaped(ctx, e); final || err != nil {
+				return code, err
+			}
+		case b := <-r.begun:
+			if err := r.launch(b); err != nil {
+				return 1, err
+			}
+		case turn := <-r.stored:
+			if turn != r.turn {
+				continue // of a daemon that nobody waits for any more
+			}
+			if final, code, err := r.ended(ctx); final || err != nil {
 				return code, err
 			}
 		case now := <-r.conclusions:
@@ -100,6 +122,19 @@ type run struct {
 	closing     bool              // the daemon was told to end because of the disk
 	ending      bool              // the gate itself was asked to end
 	conclusions chan disk.Verdict // what the disk is after the daemon ended by itself
+
+	turn   uint64           // counts the starts
+	begun  chan beginning   // what Begin has said
+	stored chan uint64      // the turn whose end function has returned
+	end    func(bool) error // of the daemon that runs; nil: none to call
+	saving bool             // the end function is running
+}
+
+// beginning is an answer of Begin.
+type beginning struct {
+	turn uint64
+	end  func(bool) error
+	err  error
 }
 
 // follow acts on a verdict.
@@ -109,8 +144,15 @@ func (r *run) follow(v disk.Verdict) error {
 		return nil // known already from concluding
 	case r.ending:
 		return nil
+	case r.saving && !v.Same(r.verdict):
+		// What can't be stored any more isn't waited for.
+		r.saving = false
+		return r.start(v)
 	case r.closing || r.dead != nil:
 		r.next = v
+		return nil
+	case r.child == nil && r.verdict.Open && v.Same(r.verdict):
+		r.verdict = v // Begin hasn't answered yet
 		return nil
 	case r.child == nil:
 		return r.start(v)
@@ -131,18 +173,81 @@ func (r *run) follow(v disk.Verdict) error {
 
 // start starts the daemon if the verdict allows it.
 func (r *run) start(v disk.Verdict) error {
+	r.abandon()
 	r.verdict, r.closing, r.dead = v, false, nil
+	r.turn++
 	r.tell(v)
 	if !v.Open {
 		return r.status.write(false, v.Reason)
 	}
+	if r.Begin == nil {
+		return r.launch(beginning{turn: r.turn})
+	}
+	r.begin(0)
+	return r.status.write(false, "the daemon's start is being prepared")
+}
+
+// begin asks Begin, aside: it may hang with the disk.
+func (r *run) begin(after time.Duration) {
+	turn, found := r.turn, r.verdict.Found
+	go func() {
+		time.Sleep(after)
+		end, err := r.Begin(found)
+		r.begun <- beginning{turn, end, err}
+	}()
+}
+
+// launch starts the daemon that Begin has prepared.
+func (r *run) launch(b beginning) error {
+	if b.turn != r.turn || r.child != nil {
+		if b.end != nil {
+			r.abandonEnd(b.end)
+		}
+		return nil
+	}
+	if b.err != nil {
+		r.Log.Warn("gate closed", "because", b.err)
+		r.begin(beginAgain)
+		return r.status.write(false, b.err.Error())
+	}
+	r.end = b.end
 	child, err := r.reaper.start(r.Command, r.Log)
 	if err != nil {
 		return err
 	}
 	r.child = child
-	r.Log.Info("gate open", "disk", r.Watch.Path(), "generation", v.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
-	return r.status.write(true, v.Reason)
+	r.Log.Info("gate open", "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
+	return r.status.write(true, r.verdict.Reason)
+}
+
+// abandon lets go of what Begin has begun on a disk that isn't right any more.
+func (r *run) abandon() {
+	if r.end != nil {
+		r.abandonEnd(r.end)
+		r.end = nil
+	}
+}
+
+func (r *run) abandonEnd(end func(bool) error) {
+	if err := end(false); err != nil {
+		r.Log.Warn("the daemon's end isn't recorded", "because", err)
+	}
+}
+
+// save calls the end function aside and says whether there is one.
+func (r *run) save() bool {
+	if r.end == nil || r.closing {
+		return false
+	}
+	end, turn := r.end, r.turn
+	r.end, r.saving = nil, true
+	go func() {
+		if err := end(true); err != nil {
+			r.Log.Warn("the daemon's end isn't recorded", "because", err)
+		}
+		r.stored <- turn
+	}()
+	return true
 }
 
 // tell says why nothing runs, or what is wrong with a disk that serves.
@@ -160,6 +265,8 @@ func (r *run) tell(v disk.Verdict) {
 func (r *run) signal(s syscall.Signal) (final bool, code int) {
 	asksToEnd := s == syscall.SIGTERM || s == syscall.SIGINT
 	switch {
+	case r.saving && asksToEnd:
+		r.ending = true // the end is being recorded; whoever asked has patience, or kills
 	case r.child == nil && r.dead != nil && asksToEnd:
 		return true, r.dead.code()
 	case r.child == nil:
@@ -185,6 +292,15 @@ func (r *run) reaped(ctx context.Context, e ended) (final bool, code int, err er
 		return false, 0, nil
 	}
 	r.child = nil
+	if r.save() {
+		return false, 0, nil
+	}
+	return r.ended(ctx)
+}
+
+// ended decides what follows when nothing of the daemon is left.
+func (r *run) ended(ctx context.Context) (final bool, code int, err error) {
+	r.saving = false
 	switch {
 	case r.ending:
 		return true, r.dead.code(), r.status.write(false, "the gate was asked to end")

@@ -88,5 +88,17 @@ func Replace(path string, content []byte, mode os.FileMode) (changed bool, err e
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(temporary)))
 	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return true, fmt.Errorf("write %s: %w", path, err)
+	}
 	return true, nil
+}
+
+// syncFolder makes a rename outlast a loss of power.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -28,6 +29,8 @@ type Client struct {
 // requestLimit bounds one request: changing a folder's configuration waits
 // for its running scan.
 const requestLimit = time.Minute
+
+var errNotFound = errors.New("not found")
 
 // NewClient makes a client; it connects when it is used.
 func NewClient(socket, apiKey string) *Client {
@@ -74,6 +77,9 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 	defer response.Body.Close()
 	if response.StatusCode >= 300 {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 500))
+		if response.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("syncthing: %s: %w", path, errNotFound)
+		}
 		if response.StatusCode == http.StatusForbidden {
 			return errors.New("syncthing refuses the API key; it takes a new one when its pod starts anew")
 		}
@@ -143,8 +149,72 @@ func (c *Client) restartIfRequired(ctx context.Context) (bool, error) {
 	return true, c.do(ctx, http.MethodPost, "/rest/system/restart", nil, nil)
 }
 
-func (c *Client) scan(ctx context.Context, folder string) error {
-	return c.do(ctx, http.MethodPost, "/rest/db/scan?folder="+url.QueryEscape(folder), nil, nil)
+// scan looks at a folder, or only at some paths in it, and returns when the
+// index has what was found.
+func (c *Client) scan(ctx context.Context, folder string, paths ...string) error {
+	return c.do(ctx, http.MethodPost, "/rest/db/scan?"+url.Values{"folder": {folder}, "sub": paths}.Encode(), nil, nil)
+}
+
+// entry is a file, folder or link in the index.
+type entry struct {
+	Name       string
+	Type       string // see fileType, folderType; others are links
+	Size       int64
+	Modified   time.Time
+	Deleted    bool
+	Invalid    bool // not to be had: nobody is offered it
+	NumBlocks  int64
+	BlocksHash []byte // of the hashes of all blocks
+}
+
+const (
+	fileType   = "FILE_INFO_TYPE_FILE"
+	folderType = "FILE_INFO_TYPE_DIRECTORY"
+)
+
+// exists says whether an entry is something that can be had.
+func (e entry) exists() bool { return e.Name != "" && !e.Deleted && !e.Invalid }
+
+// entries is what the index knows of one name.
+type entries struct {
+	Local  entry // zero: nothing
+	Global entry // what is valid in the cluster; zero: nothing
+	// Availability lists the connected devices that have Global.
+	Availability []struct{}
+}
+
+func (c *Client) entries(ctx context.Context, folder, name string) (entries, error) {
+	var e entries
+	err := c.do(ctx, http.MethodGet, "/rest/db/file?"+url.Values{"folder": {folder}, "file": {name}}.Encode(), nil, &e)
+	if errors.Is(err, errNotFound) {
+		return entries{}, nil
+	}
+	return e, err
+}
+
+// localChanges lists what differs in a receiving folder from what the others
+// have: what was changed or added here, and, marked as deleted, what is
+// missing here.
+func (c *Client) localChanges(ctx context.Context, folder string) ([]entry, error) {
+	const portion = 10_000
+	var changes []entry
+	for page := 1; ; page++ {
+		var answer struct{ Files []entry }
+		query := url.Values{"folder": {folder}, "page": {strconv.Itoa(page)}, "perpage": {strconv.Itoa(portion)}}
+		if err := c.do(ctx, http.MethodGet, "/rest/db/localchanged?"+query.Encode(), nil, &answer); err != nil {
+			return nil, err
+		}
+		changes = append(changes, answer.Files...)
+		if len(answer.Files) < portion {
+			return changes, nil
+		}
+	}
+}
+
+// revert makes the others' version the valid one of everything that
+// localChanges lists, and deletes what they don't have.
+func (c *Client) revert(ctx context.Context, folder string) error {
+	return c.do(ctx, http.MethodPost, "/rest/db/revert?folder="+url.QueryEscape(folder), nil, nil)
 }
 
 // FolderStatus is how a folder is doing here.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -67,14 +68,22 @@ type node struct {
 	id         config.DeviceID
 	log        *lockedBuffer // of the reconciler
 	daemon     *exec.Cmd
-	reconciler func()        // ends it
-	changes    *atomic.Int64 // that the reconciler asked for
+	interrupt  atomic.Value             // failpoint at which the reconciler stops
+	reached    atomic.Bool              // it was there
+	endSession func(orderly bool) error // nil: it was started without a disk
+	reconciler func()                   // ends it
+	changes    *atomic.Int64            // that the reconciler asked for
 }
 
 // startCluster gives every node an empty adopted disk and starts it.
 func startCluster(t *testing.T, names ...string) *cluster {
 	t.Helper()
-	c := newCluster(t, names...)
+	return startClusterOn(t, "ext4", names...)
+}
+
+func startClusterOn(t *testing.T, fileSystem string, names ...string) *cluster {
+	t.Helper()
+	c := newClusterOn(t, fileSystem, names...)
 	for _, name := range names {
 		c.nodes[name].start()
 	}
@@ -82,6 +91,11 @@ func startCluster(t *testing.T, names ...string) *cluster {
 }
 
 func newCluster(t *testing.T, names ...string) *cluster {
+	t.Helper()
+	return newClusterOn(t, "ext4", names...)
+}
+
+func newClusterOn(t *testing.T, fileSystem string, names ...string) *cluster {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs real Syncthings: make test-daemons runs it")
@@ -98,7 +112,7 @@ func newCluster(t *testing.T, names ...string) *cluster {
 		Folders: map[string]syncthing.FolderSettings{"photos": {ID: "home-photos", VersionsDays: 90}},
 	}
 	for i, name := range names {
-		n := &node{cluster: c, name: name, log: &lockedBuffer{}, disk: disktest.New(t, "ext4")}
+		n := &node{cluster: c, name: name, log: &lockedBuffer{}, disk: disktest.New(t, fileSystem)}
 		n.disk.Adopt()
 		n.home = filepath.Join(folder, name, "home")
 		n.identity = filepath.Join(folder, name, "identity")
@@ -156,10 +170,17 @@ func (n *node) start() {
 	n.startReconciler()
 }
 
+// startDaemon starts Syncthing as its gate does.
 func (n *node) startDaemon() {
 	n.t.Helper()
+	n.endSession = nil
+	if found, err := n.disk.Expectation().Check(); err == nil {
+		session := syncthing.Session{Disk: n.disk.Expectation(), Home: n.home, Log: slog.New(slog.NewTextHandler(n.log, nil))}
+		n.endSession, err = session.Begin(found)
+		require.NoError(n.t, err)
+	}
 	n.daemon = exec.Command(n.binary, "serve", "--home="+n.home, "--no-browser", "--no-restart", "--gui-address=unix://"+n.socket)
-	n.daemon.Env = append(os.Environ(), "STNOUPGRADE=1", "HOME="+n.home)
+	n.daemon.Env = append(os.Environ(), "STNOUPGRADE=1", "STMONITORED=yes", "HOME="+n.home)
 	output := &lockedBuffer{}
 	n.daemon.Stdout, n.daemon.Stderr = output, output
 	n.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -179,6 +200,32 @@ func (n *node) stopDaemon() {
 	n.t.Helper()
 	require.NoError(n.t, n.daemon.Process.Signal(syscall.SIGTERM))
 	_ = n.daemon.Wait()
+	if n.endSession != nil {
+		require.NoError(n.t, n.endSession(true))
+	}
+}
+
+// tear takes the disk away from a running Syncthing and gives back what
+// rollBack makes of it.
+func (n *node) tear(rollBack func()) {
+	n.t.Helper()
+	n.pull(rollBack)
+	n.plugIn()
+}
+
+func (n *node) pull(rollBack func()) {
+	n.t.Helper()
+	require.NoError(n.t, n.daemon.Process.Kill())
+	_ = n.daemon.Wait()
+	require.NoError(n.t, n.endSession(false))
+	n.disk.Unmount()
+	rollBack()
+}
+
+func (n *node) plugIn() {
+	n.t.Helper()
+	n.disk.Mount()
+	n.startDaemon()
 }
 
 func (n *node) startReconciler() {
@@ -187,8 +234,15 @@ func (n *node) startReconciler() {
 	r := &syncthing.Reconciler{
 		Config: n.settingsFile(), Node: n.name, Peers: filepath.Join(n.folder, "peers"), Socket: n.proxy(), Home: n.home,
 		Log:  slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Look: 100 * time.Millisecond, Steady: 300 * time.Millisecond,
+		Look: 100 * time.Millisecond, Steady: 300 * time.Millisecond, Patience: 3 * time.Second,
 	}
+	syncthing.SetFailpoint(r, func(place string) error {
+		if n.interrupt.Load() != place {
+			return nil
+		}
+		n.reached.Store(true)
+		return errors.New("interrupted by the test: " + place)
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	n.reconciler = sync.OnceFunc(func() {
@@ -287,7 +341,7 @@ func (n *node) deletions() int64 {
 
 func (c *cluster) eventually(what string, condition func() bool) {
 	c.t.Helper()
-	require.Eventually(c.t, condition, 60*time.Second, 50*time.Millisecond, what)
+	require.Eventually(c.t, condition, 20*time.Second, 50*time.Millisecond, what)
 }
 
 func (n *node) waitLog(text string) {

@@ -49,6 +49,11 @@ func (p Preparation) Run() error {
 		return fmt.Errorf("syncthing: %s says that %s is %q, but its certificate is that of %s; the peers would refuse it",
 			p.Peers, p.Node, peers.IDs[p.Node], id)
 	}
+	unlock, err := lockState(p.Home, p.Log)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := p.refuseOtherIdentity(id); err != nil {
 		return err
 	}

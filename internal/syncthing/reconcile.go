@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -34,6 +33,11 @@ func (p *pass) run(ctx context.Context) error {
 	if own := p.peers.IDs[p.Node]; self != own {
 		return fmt.Errorf("syncthing is the device %s, but %s is %q in the Secret: nothing is changed", self, p.Node, own)
 	}
+	unlock, err := lockState(p.Home, p.Log)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if p.has, err = p.client.config(ctx); err != nil {
 		return err
 	}
@@ -194,6 +198,9 @@ func (p *pass) share(ctx context.Context, share string) error {
 		return err
 	}
 	memory = shareState{Generation: generation, Receiving: receiving}
+	if receiving {
+		memory.Since = now()
+	}
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
 	}
@@ -206,11 +213,12 @@ func (p *pass) share(ctx context.Context, share string) error {
 // only, and an index that is new announces no deletion anyway.
 func (p *pass) hasPeers() bool { return len(p.peers.IDs) > 1 }
 
-// settle keeps a share that is known, and lets it send again when it has
-// received what the others have.
+// settle keeps a share that is known. One that receives sends again when it
+// has what the others have, and what differed is settled.
 func (p *pass) settle(ctx context.Context, share string, current object, memory shareState) error {
 	id := p.settings.Folders[share].ID
-	if memory.Receiving {
+	switch {
+	case memory.Receiving:
 		complete := true
 		if p.hasPeers() {
 			var err error
@@ -218,9 +226,19 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 				return err
 			}
 		}
+		p.waiting = true
 		if complete {
-			p.Log.Info("the share has what the other nodes have and sends again", "share", share)
-			memory.Receiving = false
+			p.Log.Info("the share has what the other nodes have", "share", share)
+			memory.Receiving, memory.Settling = false, true
+		}
+	case memory.Settling:
+		settled, err := p.settleDifferences(ctx, share, current, memory)
+		if err != nil {
+			return err
+		}
+		if settled {
+			p.Log.Info("the share sends again", "share", share)
+			memory.Settling, memory.Since = false, time.Time{}
 		} else {
 			p.waiting = true
 		}
@@ -252,7 +270,7 @@ func (p *pass) put(ctx context.Context, share string, current object, memory sha
 	if err != nil {
 		return err
 	}
-	folder, changed := merged(current, p.settings.folder(share, p.peers, memory.Generation, memory.Receiving, current))
+	folder, changed := merged(current, p.settings.folder(share, p.peers, memory, current))
 	if changed {
 		p.Log.Info("folder set", "share", share, "folder", text(folder, "id"), "type", text(folder, "type"))
 		return p.client.putFolder(ctx, folder)
@@ -265,73 +283,6 @@ func (p *pass) put(ctx context.Context, share string, current object, memory sha
 
 func (p *pass) within(do func(top string) error) error {
 	return p.disk.Within(p.verdict.Found.Identity, do)
-}
-
-// received says whether a share that receives is done.
-func (p *pass) received(ctx context.Context, id string) (bool, error) {
-	local, err := p.client.Folder(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	connected, err := p.client.connected(ctx)
-	if err != nil {
-		return false, err
-	}
-	now := time.Now()
-	var sources []source
-	for node, device := range p.peers.IDs {
-		if node == p.Node || !connected[device] {
-			continue
-		}
-		completion, err := p.client.completion(ctx, id, device)
-		if err != nil {
-			return false, err
-		}
-		sources = append(sources, source{node, completion})
-	}
-	complete := isComplete(local, sources, func(node string) time.Duration {
-		key := id + " " + node
-		if p.silent[key].IsZero() {
-			p.silent[key] = now
-		}
-		return now.Sub(p.silent[key])
-	})
-	if !complete {
-		delete(p.complete, id)
-		return false, nil
-	}
-	// An index comes in portions, and between two of them all may seem done:
-	// only the second look in a row counts.
-	if !p.complete[id] {
-		p.complete[id] = true
-		return false, nil
-	}
-	return true, nil
-}
-
-// source is a connected node and what it has of a share.
-type source struct {
-	node string
-	Completion
-}
-
-// emptyAfter is how long a node that has a share but told of no file is asked
-// before it is believed to have none.
-const emptyAfter = 30 * time.Second
-
-// isComplete decides whether a receiving share has everything: it is idle,
-// lacks nothing and failed at nothing, and a connected node that has the
-// share complete has told what is in it.
-func isComplete(local FolderStatus, sources []source, silentFor func(node string) time.Duration) bool {
-	if local.State != "idle" || local.NeedBytes > 0 || local.NeedTotalItems > 0 || local.Errors > 0 {
-		return false
-	}
-	return slices.ContainsFunc(sources, func(s source) bool {
-		if s.RemoteState != "valid" || s.Completion.Completion < 100 || s.NeedItems > 0 || s.NeedDeletes > 0 {
-			return false
-		}
-		return s.Sequence > 0 || silentFor(s.node) >= emptyAfter
-	})
 }
 
 // Ready says whether the Syncthing behind a socket answers. It needs no disk.

@@ -138,6 +138,9 @@ func TestRemovedShareKeepsItsData(t *testing.T) {
 	c.publish()
 	c.eventually("and learns it again", func() bool { return a.folderField("type") == "sendreceive" })
 	require.True(t, a.has("kept", "x"))
+	leftovers, err := filepath.Glob(a.share(".stfolder.*"))
+	require.NoError(t, err)
+	require.Empty(t, leftovers)
 }
 
 // What the whole package is for: nobody must announce "everything deleted".

@@ -27,11 +27,20 @@ type Reconciler struct {
 	// Steady is the time between two looks at a Syncthing that was as wanted,
 	// 30 s by default. Otherwise it is looked at every time.
 	Steady time.Duration
+	// Patience is how long a share whose disk wasn't left in order waits for
+	// another node before it believes what it last heard of them, 10 minutes by
+	// default.
+	Patience time.Duration
 
 	disk     disk.Expectation
 	complete map[string]bool      // receiving folders that seemed complete once
 	silent   map[string]time.Time // since when a node told of no file, by folder and node
+	heard    map[string]string    // what the nodes had told of a share at the last look
+	asking   map[string]time.Time // since when the nodes are asked about a share
 	told     map[string]string    // problems as said last
+
+	// failpoint is where tests interrupt.
+	failpoint func(place string) error
 }
 
 // Run reconciles until ctx ends.
@@ -42,7 +51,14 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.Steady == 0 {
 		r.Steady = 30 * time.Second
 	}
+	if r.Patience == 0 {
+		r.Patience = 10 * time.Minute
+	}
 	r.complete, r.silent, r.told = map[string]bool{}, map[string]time.Time{}, map[string]string{}
+	if r.failpoint == nil {
+		r.failpoint = func(string) error { return nil }
+	}
+	r.heard, r.asking = map[string]string{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@ import (
 // hide it.
 const markerFolder = ".stfolder"
 
+// versionsFolder is where Syncthing keeps what it replaces and deletes.
+const versionsFolder = ".stversions"
+
 // markerName is what Syncthing must find in a share before it believes what
 // is there, and what isn't. It names the disk's generation: on another disk
 // Syncthing stops by itself, before anybody had time to tell it, and it never
@@ -27,6 +30,7 @@ const ignoreFile = ".stignore"
 // ignored is what belongs to one node or one program. (?d): may go with the
 // folder it lies in.
 const ignored = `// Written by homecloud.
+(?d).stfolder.removed-*
 (?d).Radicale.cache
 (?d).Radicale.lock
 (?d).Radicale.tmp-*
@@ -47,6 +51,9 @@ func makeShare(top, share, generation string) error {
 			return err
 		}
 	}
+	if err := takeBackMarkers(path); err != nil {
+		return err
+	}
 	marker, err := os.OpenFile(filepath.Join(path, markerName(generation)), os.O_WRONLY|os.O_CREATE, 0o660)
 	if err != nil {
 		return err
@@ -54,6 +61,33 @@ func makeShare(top, share, generation string) error {
 	const text = "Syncthing doesn't believe an empty folder without this file. Do not delete it.\n"
 	_, err = marker.WriteString(text)
 	return errors.Join(err, marker.Sync(), marker.Close())
+}
+
+// takeBackMarkers cleans up after Syncthing, which renames our marker folder
+// when it forgets a folder. What was set aside goes on waiting; of the rest
+// only markers are removed.
+func takeBackMarkers(path string) error {
+	renamed, err := filepath.Glob(filepath.Join(path, markerFolder+".removed-*"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range renamed {
+		err := renameNoReplace(filepath.Join(folder, filepath.Base(asideFolder)), filepath.Join(path, asideFolder))
+		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		markers, err := filepath.Glob(filepath.Join(folder, strings.Repeat("[0-9a-f]", 32)))
+		if err != nil {
+			return err
+		}
+		for _, marker := range markers {
+			if err := os.Remove(marker); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		_ = os.Remove(folder) // unless somebody has put something there
+	}
+	return nil
 }
 
 // checkShare returns why a share that has been on this disk is no longer.
@@ -79,12 +113,18 @@ func holdsData(top, share string) (bool, error) {
 	}
 	for _, entry := range entries {
 		switch entry.Name() {
-		case markerFolder, ignoreFile, ".stversions":
+		case markerFolder, ignoreFile, versionsFolder:
 		default:
 			return true, nil
 		}
 	}
-	return false, err
+	if err == nil {
+		_, err = os.Lstat(filepath.Join(top, config.SharesDirectory, share, asideFolder))
+		if errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+	}
+	return err == nil, err
 }
 
 // writeIgnores reports whether the share's list of what isn't sent changed.

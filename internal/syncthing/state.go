@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/mounted"
@@ -19,6 +23,7 @@ const stateFile = "homecloud-state.json"
 type state struct {
 	Version int                   `json:"version"`
 	Device  config.DeviceID       `json:"device,omitempty"`
+	Session session               `json:"session"`
 	Shares  map[string]shareState `json:"shares"`
 }
 
@@ -29,6 +34,36 @@ type shareState struct {
 	// Receiving: the share has come on another disk and first takes what the
 	// peers have.
 	Receiving bool `json:"receiving,omitempty"`
+	// Settling: what differs on the disk from what the others have is to be
+	// settled before the share may send.
+	Settling bool `json:"settling,omitempty"`
+	// Since is when receiving or settling was decided: what was written later
+	// is a change that somebody has made since, not a remnant.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// lockFile keeps a session from beginning while the reconciler works with what
+// it knew of the last one.
+const lockFile = "homecloud-state.lock"
+
+// lockState must be held from loading a state to saving it.
+func lockState(home string, log *slog.Logger) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(home, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("syncthing: %w", err)
+	}
+	fd := int(file.Fd())
+	if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		log.Debug("another part of homecloud is at work, waiting for it", "home", home)
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = unix.Flock(fd, unix.LOCK_EX)
+		}
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("syncthing: lock %s: %w", file.Name(), err)
+	}
+	return func() { file.Close() }, nil
 }
 
 func loadState(home string) (state, error) {

@@ -54,11 +54,14 @@ func (s Settings) devices(peers Peers) map[config.DeviceID]object {
 }
 
 // folder is a share as Syncthing shall have it. current is what it has.
-func (s Settings) folder(share string, peers Peers, generation string, receiving bool, current object) object {
+func (s Settings) folder(share string, peers Peers, memory shareState, current object) object {
 	settings := s.Folders[share]
-	kind := "sendreceive"
-	if receiving {
+	kind, rescan := "sendreceive", 3600.0
+	if memory.Receiving || memory.Settling {
 		kind = "receiveonly"
+	}
+	if memory.Settling {
+		rescan = 0
 	}
 	return object{
 		"id":               settings.ID,
@@ -66,10 +69,10 @@ func (s Settings) folder(share string, peers Peers, generation string, receiving
 		"path":             s.SharePath(share),
 		"type":             kind,
 		"devices":          s.folderDevices(settings, peers, current),
-		"markerName":       markerName(generation),
+		"markerName":       markerName(memory.Generation),
 		"ignorePerms":      true, // the doors' masks decide, not who was first
-		"rescanIntervalS":  3600.0,
-		"fsWatcherEnabled": true,
+		"rescanIntervalS":  rescan,
+		"fsWatcherEnabled": !memory.Settling,
 		"fsWatcherDelayS":  s.WatcherDelaySeconds,
 		"maxConflicts":     -1.0, // every version stays, however often people collide
 		"versioning":       versioning(settings.VersionsDays, current),

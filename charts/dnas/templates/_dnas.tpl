@@ -32,7 +32,7 @@ share's name alone: a position in the list would change when a share is added be
 
 {{/*
 The gate in front of a daemon, as command-line items: the daemon runs only while the right disk is in its place. Takes
-root, name (of the status file), require (names of shares) and command (a list).
+root, name (of the status file), command (a list), and if need be require (names of shares), umask and syncthingHome.
 */}}
 {{- define "homecloud.dnas.gate" -}}
 - /agent/homecloud-agent
@@ -46,6 +46,9 @@ root, name (of the status file), require (names of shares) and command (a list).
 - --status=/run/homecloud/{{ .name }}.json
 {{- with .umask }}
 - --umask={{ . }}
+{{- end }}
+{{- with .syncthingHome }}
+- --syncthing-home={{ . }}
 {{- end }}
 - --
 {{- range .command }}

@@ -3,6 +3,7 @@
 package disktest
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -117,6 +119,50 @@ func (d *Disk) MountElsewhere(name string) {
 func (d *Disk) Unmount() {
 	d.t.Helper()
 	require.NoError(d.t, unix.Unmount(d.Path(), unix.MNT_DETACH))
+}
+
+// Sync stores everything.
+func (d *Disk) Sync() {
+	d.t.Helper()
+	d.run("sync", "--file-system", d.Path())
+}
+
+// Remember keeps the disk as it is stored at this moment: what the kernel has
+// not written back isn't in it. The result brings an unmounted disk back to
+// that moment, as a loss of power does.
+func (d *Disk) Remember() (rollBack func()) {
+	d.t.Helper()
+	kept := d.image + ".kept"
+	d.run("cp", "--sparse=always", d.image, kept)
+	return func() {
+		d.t.Helper()
+		d.waitReleased()
+		d.run("cp", "--sparse=always", kept, d.image)
+	}
+}
+
+// waitReleased waits until nobody holds the unmounted disk any more.
+func (d *Disk) waitReleased() {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool {
+		output, err := exec.Command("losetup", "--associated", d.image).Output()
+		return err == nil && len(output) == 0
+	}, 10*time.Second, 20*time.Millisecond, "somebody still uses the disk")
+}
+
+// Overwrite replaces a text in the unmounted disk's blocks behind the file
+// system's back, by one of the same length.
+func (d *Disk) Overwrite(text, by []byte) {
+	d.t.Helper()
+	require.Len(d.t, by, len(text))
+	d.waitReleased()
+	content, err := os.ReadFile(d.image)
+	require.NoError(d.t, err)
+	at := bytes.Index(content, text)
+	require.GreaterOrEqual(d.t, at, 0, "the text is on the disk")
+	require.Equal(d.t, at, bytes.LastIndex(content, text), "once")
+	copy(content[at:], by)
+	require.NoError(d.t, os.WriteFile(d.image, content, 0o600))
 }
 
 // Remount mounts with other options, "ro" or "rw".

@@ -1,0 +1,197 @@
+package syncthing
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"hash/adler32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tmorin/homecloud/internal/config"
+)
+
+// suspectBefore is how long before the last stored change a file may have been
+// written and still not be stored whole. Linux writes back after 30 s, file
+// systems commit after up to 30 s more, and a slow disk has a queue.
+const suspectBefore = 5 * time.Minute
+
+// damaged returns the files whose content isn't what the index says although
+// size and time are: a file that was given its size first, as Windows does,
+// and whose content was never stored reads as zeros. Only those count that
+// another connected device has.
+func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]entry, error) {
+	id := p.settings.Folders[share].ID
+	var damaged []entry
+	err := p.within(func(top string) error {
+		root := filepath.Join(top, config.SharesDirectory, share)
+		suspects, err := lastWritten(root, memory.Since)
+		if err != nil {
+			return err
+		}
+		for _, name := range suspects {
+			known, err := p.client.entries(ctx, id, name)
+			if err != nil {
+				return err
+			}
+			if !known.Local.exists() || known.Local.Type != fileType || len(known.Availability) == 0 || !same(known.Local, known.Global) {
+				continue
+			}
+			good, err := holds(filepath.Join(root, name), known.Local)
+			if err != nil {
+				return err
+			}
+			if !good {
+				p.Log.Warn("a file was damaged when the disk was torn away; another node has it", "share", share, "file", name)
+				damaged = append(damaged, known.Local)
+			}
+		}
+		return nil
+	})
+	return damaged, err
+}
+
+// lastWritten lists the files, relative to root, that were written last before
+// since: up to suspectBefore earlier than the very last.
+func lastWritten(root string, since time.Time) ([]string, error) {
+	type written struct {
+		name string
+		at   time.Time
+	}
+	var files []written
+	var last time.Time
+	tooEarly := func(w written) bool { return last.Sub(w.at) > suspectBefore }
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // somebody has just removed it
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if name == markerFolder || name == versionsFolder {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || !info.Mode().IsRegular() {
+			return nil
+		}
+		w := written{name, time.Unix(stat.Ctim.Unix())}
+		if !w.at.Before(since) || tooEarly(w) {
+			return nil
+		}
+		files = append(files, w)
+		if w.at.After(last) {
+			last = w.at
+			files = slices.DeleteFunc(files, tooEarly)
+		}
+		return nil
+	})
+	names := make([]string, 0, len(files))
+	for _, w := range files {
+		names = append(names, w.name)
+	}
+	return names, err
+}
+
+// holds says whether a file that looks as the index says holds what the index
+// says. One that looks otherwise is for Syncthing to see.
+func holds(path string, want entry) (bool, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) || errors.Is(err, fs.ErrPermission) {
+		return true, nil // Syncthing couldn't read it either
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	if info.Size() != want.Size || !info.ModTime().Equal(want.Modified) || want.Size == 0 {
+		return true, nil
+	}
+	hash, err := blocksHash(file, blockSize(want))
+	if errors.Is(err, unix.EIO) {
+		return false, nil // a file system with checksums knows it, too
+	}
+	return bytes.Equal(hash, want.BlocksHash), err
+}
+
+// blockSize is the power of two, from 128 KiB, that gives an entry its number
+// of blocks.
+func blockSize(e entry) int64 {
+	size := int64(128 << 10)
+	for (e.Size+size-1)/size > e.NumBlocks && size < e.Size {
+		size *= 2
+	}
+	return size
+}
+
+// blocksHash is what Syncthing calls so: the SHA-256 over each block's SHA-256
+// and Adler-32 (protocol.BlocksHash in its source).
+func blocksHash(content io.Reader, blockSize int64) ([]byte, error) {
+	all := sha256.New()
+	strong, weak := sha256.New(), hash.Hash32(adler32.New())
+	buffer := make([]byte, 128<<10)
+	for {
+		strong.Reset()
+		weak.Reset()
+		n, err := io.CopyBuffer(io.MultiWriter(strong, weak), struct{ io.Reader }{io.LimitReader(content, blockSize)}, buffer)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return all.Sum(nil), nil
+		}
+		all.Write(strong.Sum(nil))
+		_ = binary.Write(all, binary.BigEndian, weak.Sum32())
+	}
+}
+
+// isZeros says whether a file holds nothing but zeros, or nothing at all.
+func isZeros(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	buffer := make([]byte, 128<<10)
+	for {
+		n, err := file.Read(buffer)
+		if strings.Trim(string(buffer[:n]), "\x00") != "" {
+			return false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}

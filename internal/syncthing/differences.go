@@ -1,0 +1,186 @@
+package syncthing
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+)
+
+// settleDifferences settles what differs on a disk that wasn't left in order,
+// or that has come from elsewhere, from what the others have. The share only
+// receives and nobody scans it but us. What differs is one of three:
+//
+//   - missing here: the others' version comes back. It may have been deleted
+//     here in the last moment; a file too many harms nobody.
+//   - damaged, older than what the others have, or written in the moment that
+//     the disk was torn away: the others' version comes back, and what lies here
+//     stays beside it as a conflict copy.
+//   - unknown to the others, or changed by somebody since the disk is here: it
+//     stays as it is.
+//
+// Reverting makes Syncthing believe the others again, but deletes what they
+// don't have. So everything that lies here is set aside before, and put back
+// after. It goes on where it was interrupted: what was set aside lies on the
+// disk. It returns false when it has to be called again.
+func (p *pass) settleDifferences(ctx context.Context, share string, current object, memory shareState) (bool, error) {
+	id := p.settings.Folders[share].ID
+	if !p.hasOthers(share) {
+		return true, p.putBack(ctx, share, memory) // nobody to be told anything
+	}
+	if text(current, "type") != "receiveonly" || current["fsWatcherEnabled"] != false {
+		return false, nil // it is made quiet first
+	}
+	status, err := p.client.Folder(ctx, id)
+	if err != nil || status.State != "idle" {
+		return false, err
+	}
+	if heard, err := p.hearOthers(ctx, id); err != nil || !heard {
+		return false, err
+	}
+	damaged, err := p.damaged(ctx, share, memory)
+	if err != nil {
+		return false, err
+	}
+	changes, lying, err := p.differences(ctx, id, nil)
+	if err != nil {
+		return false, err
+	}
+	aside := append(lying, damaged...)
+	if err := p.setAside(share, aside); err != nil {
+		return false, err
+	}
+	if err := p.failpoint("set aside"); err != nil {
+		return false, err
+	}
+	if len(aside) > 0 {
+		if err := p.scanAll(ctx, id, aside); err != nil {
+			return false, err
+		}
+		equal := map[string]bool{}
+		for _, change := range changes {
+			equal[change.Name] = !change.Deleted
+		}
+		for _, entry := range aside {
+			delete(equal, entry.Name)
+		}
+		if changes, lying, err = p.differences(ctx, id, equal); err != nil {
+			return false, err
+		}
+		for _, entry := range lying {
+			if entry.Type != folderType {
+				return false, nil // somebody has written it anew: once more
+			}
+		}
+	}
+	if len(changes) > 0 {
+		p.Log.Info("the disk differs from what the others have", "share", share,
+			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(damaged), "set aside", len(aside))
+		if err := p.client.revert(ctx, id); err != nil {
+			return false, err
+		}
+	}
+	if err := p.failpoint("reverted"); err != nil {
+		return false, err
+	}
+	return true, p.putBack(ctx, share, memory)
+}
+
+// differences returns all local changes, and those of them that lie on the
+// disk and aren't the same as what the others have. equal names some that are
+// known to be the same.
+func (p *pass) differences(ctx context.Context, id string, equal map[string]bool) (all, lying []entry, err error) {
+	if all, err = p.client.localChanges(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	for _, change := range all {
+		if change.Deleted || equal[change.Name] {
+			continue
+		}
+		known, err := p.client.entries(ctx, id, change.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !same(change, known.Global) {
+			lying = append(lying, change)
+		}
+	}
+	return all, lying, nil
+}
+
+// same says whether what lies here is what the others have.
+func same(here, global entry) bool {
+	switch {
+	case !global.exists() || here.Type != global.Type:
+		return false
+	case here.Type == folderType:
+		return true
+	case here.Type == fileType:
+		return here.Size == global.Size && bytes.Equal(here.BlocksHash, global.BlocksHash)
+	}
+	return here.Modified.Equal(global.Modified)
+}
+
+// scanAll tells Syncthing to look at some entries, not too many in one URL.
+func (p *pass) scanAll(ctx context.Context, id string, entries []entry) error {
+	const portion = 100
+	for len(entries) > 0 {
+		n := min(portion, len(entries))
+		names := make([]string, 0, n)
+		for _, e := range entries[:n] {
+			names = append(names, e.Name)
+		}
+		if err := p.client.scan(ctx, id, names...); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// hasOthers says whether anybody could be told what isn't true.
+func (p *pass) hasOthers(share string) bool {
+	return p.hasPeers() || len(p.settings.Folders[share].Devices) > 0
+}
+
+// hearOthers waits until a node that is connected has nothing new to tell of a
+// share, or until patience ends. Whoever is away was heard before.
+func (p *pass) hearOthers(ctx context.Context, id string) (bool, error) {
+	if !p.hasPeers() {
+		return true, nil
+	}
+	sources, err := p.sources(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	told := ""
+	for _, s := range sources {
+		if s.RemoteState == "valid" {
+			told += fmt.Sprintf("%s %d ", s.node, s.Sequence)
+		}
+	}
+	before := p.heard[id]
+	p.heard[id] = told
+	if told != "" && told == before {
+		delete(p.asking, id)
+		return true, nil
+	}
+	if p.asking[id].IsZero() {
+		p.asking[id] = time.Now()
+	}
+	if waited := time.Since(p.asking[id]); told == "" && waited >= p.Patience {
+		p.Log.Warn("no other node answers: the share goes on with what was heard of them before", "folder", id, "after", waited.Round(time.Second))
+		delete(p.asking, id)
+		return true, nil
+	}
+	return false, nil
+}
+
+func count(entries []entry, is func(entry) bool) (n int) {
+	for _, e := range entries {
+		if is(e) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,84 @@
+package syncthing
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// received says whether a share that receives is done.
+func (p *pass) received(ctx context.Context, id string) (bool, error) {
+	local, err := p.client.Folder(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	sources, err := p.sources(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	complete := isComplete(local, sources, func(node string) time.Duration {
+		key := id + " " + node
+		if p.silent[key].IsZero() {
+			p.silent[key] = now
+		}
+		return now.Sub(p.silent[key])
+	})
+	if !complete {
+		delete(p.complete, id)
+		return false, nil
+	}
+	// An index comes in portions, and between two of them all may seem done:
+	// only the second look in a row counts.
+	if !p.complete[id] {
+		p.complete[id] = true
+		return false, nil
+	}
+	return true, nil
+}
+
+// sources are the connected nodes.
+func (p *pass) sources(ctx context.Context, id string) ([]source, error) {
+	connected, err := p.client.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sources []source
+	for _, node := range sortedKeys(p.peers.IDs) {
+		device := p.peers.IDs[node]
+		if node == p.Node || !connected[device] {
+			continue
+		}
+		completion, err := p.client.completion(ctx, id, device)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source{node, completion})
+	}
+	return sources, nil
+}
+
+// source is a connected node and what it has of a share.
+type source struct {
+	node string
+	Completion
+}
+
+// emptyAfter is how long a node that has a share but told of no file is asked
+// before it is believed to have none.
+const emptyAfter = 30 * time.Second
+
+// isComplete decides whether a receiving share has everything: it is idle,
+// lacks nothing and failed at nothing, and a connected node that has the
+// share complete has told what is in it.
+func isComplete(local FolderStatus, sources []source, silentFor func(node string) time.Duration) bool {
+	if local.State != "idle" || local.NeedBytes > 0 || local.NeedTotalItems > 0 || local.Errors > 0 {
+		return false
+	}
+	return slices.ContainsFunc(sources, func(s source) bool {
+		if s.RemoteState != "valid" || s.Completion.Completion < 100 || s.NeedItems > 0 || s.NeedDeletes > 0 {
+			return false
+		}
+		return s.Sequence > 0 || silentFor(s.node) >= emptyAfter
+	})
+}

@@ -1,0 +1,220 @@
+package syncthing
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/disk"
+	"github.com/tmorin/homecloud/internal/mounted"
+)
+
+// Session keeps account of whether the disk was left in order. Syncthing's
+// index lies on the system disk. When the data disk is torn away, or the board
+// loses power, the index may know of files that the disk never stored, and
+// Syncthing would announce them as deleted.
+//
+// So every run of Syncthing is a session with a random name, written on the
+// disk and beside the index before it starts. A session that didn't end in
+// order, or whose name the disk doesn't have, leaves a torn disk: before
+// Syncthing looks, its shares are made to receive only, and the reconciler
+// settles what differs.
+type Session struct {
+	Disk disk.Expectation
+	Home string // of Syncthing
+	Log  *slog.Logger
+}
+
+// sessionFile holds the session's name, in the folder of the disk where only
+// we write.
+const sessionFile = "session"
+
+// session is what is remembered of the last session.
+type session struct {
+	Name       string `json:"name"`
+	Generation string `json:"generation"` // of the disk it was on
+	// Ended says that the disk has stored everything that Syncthing knew.
+	Ended bool `json:"ended"`
+}
+
+// Begin is a gate's Begin.
+func (s Session) Begin(found disk.Found) (end func(orderly bool) error, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("syncthing: begin a session: %w", err)
+		}
+	}()
+	unlock, err := lockState(s.Home, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	state, err := loadState(s.Home)
+	if err != nil {
+		return nil, err
+	}
+	begun := session{Name: rand.Text(), Generation: found.Sentinel.Generation}
+	// Errors of writing back are told to those who had opened the file system
+	// when they happened.
+	var folder *os.File
+	err = s.Disk.Within(found.Identity, func(top string) error {
+		path := filepath.Join(top, config.ProbeDirectory)
+		if folder, err = os.Open(path); err != nil {
+			return err
+		}
+		before, err := os.ReadFile(filepath.Join(path, sessionFile))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		name := strings.TrimSpace(string(before))
+		if err := s.distrust(&state, begun.Generation, name); err != nil {
+			return err
+		}
+		_, err = mounted.Replace(filepath.Join(path, sessionFile), []byte(begun.Name+"\n"), 0o660)
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			begun.Name, err = name, nil // a full disk goes on under the last name
+		}
+		return err
+	})
+	if err == nil {
+		state.Session = begun
+		err = state.save(s.Home)
+	}
+	if err != nil {
+		if folder != nil {
+			folder.Close()
+		}
+		return nil, err
+	}
+	return func(orderly bool) error { return s.end(folder, begun, orderly) }, nil
+}
+
+// distrust decides whether the disk is torn, and makes its shares receive.
+func (s Session) distrust(state *state, generation, onDisk string) error {
+	last := state.Session
+	if last.Generation == generation && last.Ended && last.Name == onDisk {
+		return nil
+	}
+	var torn []string
+	for _, share := range sortedKeys(state.Shares) {
+		memory := state.Shares[share]
+		if memory.Generation != generation {
+			continue // the reconciler sees to another disk
+		}
+		torn = append(torn, share)
+		memory.Settling, memory.Since = true, now()
+		state.Shares[share] = memory
+	}
+	if torn == nil {
+		return nil
+	}
+	s.Log.Warn("the disk wasn't left in order: its shares first take what the others have", "shares", torn)
+	path := filepath.Join(s.Home, configFile)
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if content, err = withQuietFolders(content); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	_, err = mounted.Replace(path, content, 0o600)
+	return err
+}
+
+func (s Session) end(folder *os.File, ended session, orderly bool) error {
+	defer folder.Close()
+	if !orderly {
+		return nil
+	}
+	if err := unix.Syncfs(int(folder.Fd())); err != nil {
+		return fmt.Errorf("syncthing: end a session: %w", os.NewSyscallError("syncfs", err))
+	}
+	unlock, err := lockState(s.Home, s.Log)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	state, err := loadState(s.Home)
+	if err != nil {
+		return err
+	}
+	if state.Session != ended {
+		return nil // another one has begun since
+	}
+	state.Session.Ended = true
+	return state.save(s.Home)
+}
+
+// now has no more than what a file remembers of a time.
+func now() time.Time { return time.Now().UTC().Round(0) }
+
+// quiet is how a folder must be while its differences are settled: it sends
+// nothing, and looks only when it is told to.
+var quiet = []struct{ attribute, value string }{
+	{"type", "receiveonly"}, {"fsWatcherEnabled", "false"}, {"rescanIntervalS", "0"},
+}
+
+// withQuietFolders makes every folder of a configuration quiet and leaves
+// every other byte as Syncthing wrote it.
+func withQuietFolders(content []byte) ([]byte, error) {
+	decoder := xml.NewDecoder(bytes.NewReader(content))
+	var result []byte
+	var copied, depth int
+	for {
+		before := int(decoder.InputOffset())
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return append(result, content[copied:]...), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			depth++
+			if depth == 2 && t.Name.Local == "folder" {
+				end := int(decoder.InputOffset())
+				result = append(append(result, content[copied:before]...), quietTag(content[before:end], t)...)
+				copied = end
+			}
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
+// quietTag works on the text of a start element. In the value of an attribute
+// a quotation mark is always escaped.
+func quietTag(tag []byte, element xml.StartElement) []byte {
+	for _, want := range quiet {
+		wanted := []byte(fmt.Sprintf(` %s="%s"`, want.attribute, want.value))
+		is := ""
+		for _, attribute := range element.Attr {
+			if attribute.Name.Local == want.attribute {
+				is = attribute.Value
+			}
+		}
+		existing := []byte(fmt.Sprintf(` %s="%s"`, want.attribute, is))
+		if bytes.Contains(tag, existing) {
+			tag = bytes.Replace(tag, existing, wanted, 1)
+			continue
+		}
+		name := len("<folder")
+		tag = bytes.Join([][]byte{tag[:name], wanted, tag[name:]}, nil)
+	}
+	return tag
+}

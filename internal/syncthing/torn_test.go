@@ -1,0 +1,329 @@
+package syncthing_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A disk that is torn away seconds after it was written has not stored it,
+// but Syncthing's index knows it.
+func TestTornDiskAnnouncesNothingThatItLost(t *testing.T) {
+	t.Parallel()
+	for _, fileSystem := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
+			c := startClusterOn(t, fileSystem, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			fill(c, a, b)
+			b.put("overwritten", "before")
+			b.put("renamed", "under its first name")
+			b.put("deleted", "by a person")
+			c.eventually("both have all", func() bool {
+				return a.has("deleted", "by a person") && a.has("overwritten", "before") && a.has("renamed", "under its first name")
+			})
+			b.stored()
+			rollBack := b.disk.Remember()
+
+			require.NoError(t, os.Mkdir(b.share("new folder"), 0o770))
+			b.put("new folder/new", "a new file")
+			b.put("overwritten", "and after")
+			require.NoError(t, os.Rename(b.share("renamed"), b.share("renamed again")))
+			require.NoError(t, os.Remove(b.share("deleted")))
+			after := func(n *node) bool {
+				return n.has("new folder/new", "a new file") && n.has("overwritten", "and after") && n.has("renamed again", "under its first name")
+			}
+			c.eventually("node 1 has what was written last", func() bool { return after(a) && !exists(a.share("deleted")) })
+			c.eventually("and node 2 knows it", func() bool { return b.completion(a) == 100 })
+
+			b.tear(rollBack)
+			c.eventually("node 2 has it again", func() bool { return after(b) })
+			c.eventually("and sends again", func() bool { return b.folderField("type") == "sendreceive" })
+			require.Contains(t, b.log.String(), "wasn't left in order")
+			b.put("later", "goes on")
+			c.eventually("as always", func() bool { return a.has("later", "goes on") })
+			require.True(t, after(a), "nothing was lost on the good disk")
+			require.True(t, holdsAll(a) && holdsAll(b))
+			c.eventually("what lay on the disk stays beside it", func() bool { return anyHas(a, "overwritten.sync-conflict-", "before") })
+		})
+	}
+}
+
+// What lay in memory when the disk was torn away, as the file system leaves
+// it: missing, or with a name and no content.
+func TestDiskWithoutWhatLayInMemory(t *testing.T) {
+	t.Parallel()
+	for _, fileSystem := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
+			c := startClusterOn(t, fileSystem, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
+			b.stored()
+			for _, name := range fileNames() {
+				b.put(name, "content of "+name)
+			}
+			c.eventually("node 1 has everything", func() bool { return holdsAll(a) })
+			// Storing one file stores the names of the others, on ext4 and xfs.
+			storeFile(t, b.share("file-00"))
+			rollBack := b.disk.Remember()
+			b.tear(rollBack)
+			c.eventually("node 2 has everything again", func() bool { return holdsAll(b) })
+			c.eventually("and sends again", func() bool { return b.folderField("type") == "sendreceive" })
+			b.put("later", "goes on")
+			c.eventually("as always", func() bool { return a.has("later", "goes on") })
+			require.True(t, holdsAll(a))
+			require.False(t, anyHas(a, "file-00.sync-conflict", ""))
+			require.False(t, exists(a.share(".stversions")), "nothing was deleted or replaced on node 1")
+		})
+	}
+}
+
+// A program that gives a file its size first leaves zeros under a size and a
+// time that are right.
+func TestZerosUnderTheRightSizeAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	for _, fileSystem := range []string{"ext4", "btrfs"} { // btrfs knows by its checksums
+		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
+			c := startClusterOn(t, fileSystem, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
+			photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
+			b.put("photo", photo)
+			b.put("other", "untouched")
+			c.eventually("node 1 has it", func() bool { return a.has("photo", photo) && a.has("other", "untouched") })
+			b.stored()
+			b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
+			c.eventually("node 2 has it again", func() bool { return b.has("photo", photo) })
+			b.waitLog("a file was damaged")
+			c.eventually("and sends again", func() bool { return b.folderField("type") == "sendreceive" })
+			require.True(t, a.has("photo", photo))
+			require.False(t, anyHas(b, "photo.sync-conflict-", ""), "zeros are nobody's photo")
+			require.True(t, b.has("other", "untouched"))
+		})
+	}
+}
+
+// What nobody else has must survive: written in the last moment, or after the
+// disk came back and before the share may send again.
+func TestTornDiskKeepsWhatOnlyItHas(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	a.stopDaemon()
+	b.pull(func() {})
+	b.disk.Mount()
+	require.NoError(t, os.MkdirAll(b.share("last/empty"), 0o770))
+	b.put("last/moment", "unknown to the index")
+	b.put("file-00", "half of a new content")
+	before := time.Now().Add(-time.Minute)
+	require.NoError(t, os.Chtimes(b.share("file-00"), before, before))
+	require.NoError(t, os.Symlink("last/moment", b.share("link")))
+	b.startDaemon()
+	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" })
+	b.put("file-01", "changed by somebody since")
+	b.put("since", "new since")
+	a.startDaemon()
+	c.eventually("everything is on node 1", func() bool {
+		return a.has("last/moment", "unknown to the index") && a.has("file-01", "changed by somebody since") && a.has("since", "new since") &&
+			exists(a.share("last/empty")) && anyHas(a, "file-00.sync-conflict-", "half of a new content") && exists(a.share("link"))
+	})
+	require.True(t, a.has("file-00", "content of file-00"))
+	c.eventually("and on node 2", func() bool {
+		return b.has("file-00", "content of file-00") && b.has("file-01", "changed by somebody since") && b.has("last/moment", "unknown to the index")
+	})
+	require.False(t, exists(b.share(".stfolder/aside")))
+}
+
+// Nobody else has the lost files, or is there to tell.
+func TestTornDiskOfASingleBoardWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1")
+	a := c.nodes["node-1"]
+	c.eventually("the share is there", func() bool { return a.folderField("type") == "sendreceive" && exists(a.share(".stfolder")) })
+	a.stored()
+	rollBack := a.disk.Remember()
+	a.put("lost", "x")
+	c.eventually("the index knows it", func() bool { return a.localFiles() == 1 })
+	a.tear(rollBack)
+	a.waitLog("sends again")
+	c.eventually("it sends", func() bool { return a.folderField("type") == "sendreceive" })
+	a.put("later", "goes on")
+	c.eventually("and goes on", func() bool { return a.localFiles() == 1 })
+}
+
+// A board that stays alone goes on with what it last heard.
+func TestTornDiskWaitsOnlySoLongForAnotherNode(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.put("lost", "here, not there")
+	c.eventually("node 1 has it", func() bool { return a.has("lost", "here, not there") })
+	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	a.stopDaemon()
+	b.tear(rollBack)
+	b.waitLog("no other node answers")
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	a.startDaemon()
+	c.eventually("what was lost comes back late", func() bool { return b.has("lost", "here, not there") })
+	requireGood(t, a)
+	require.True(t, a.has("lost", "here, not there"))
+}
+
+// A house without power: both disks lack something that the other has.
+func TestBothDisksTorn(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	a.stored()
+	b.stored()
+	rollBackA, rollBackB := a.disk.Remember(), b.disk.Remember()
+	a.put("from-1", "one")
+	b.put("from-2", "two")
+	c.eventually("exchanged", func() bool { return a.has("from-2", "two") && b.has("from-1", "one") })
+	c.eventually("and known", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
+	// Each has stored what came from the other, and lost its own.
+	lose := func(n *node, own string, rollBack func()) {
+		_ = rollBack
+		require.NoError(t, os.Remove(n.share(own)))
+	}
+	require.NoError(t, a.daemon.Process.Kill())
+	require.NoError(t, b.daemon.Process.Kill())
+	_, _ = a.daemon.Process.Wait()
+	_, _ = b.daemon.Process.Wait()
+	lose(a, "from-1", rollBackA)
+	lose(b, "from-2", rollBackB)
+	a.startDaemon()
+	b.startDaemon()
+	c.eventually("both have both", func() bool {
+		return a.has("from-1", "one") && a.has("from-2", "two") && b.has("from-1", "one") && b.has("from-2", "two")
+	})
+	c.eventually("both send", func() bool {
+		return a.folderField("type") == "sendreceive" && b.folderField("type") == "sendreceive"
+	})
+	require.True(t, holdsAll(a) && holdsAll(b))
+}
+
+// Torn away again in the middle of settling, at every place.
+func TestSettlingGoesOnWhereItWasInterrupted(t *testing.T) {
+	for _, place := range []string{"set aside", "reverted"} {
+		t.Run(place, func(t *testing.T) {
+			c := startCluster(t, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			fill(c, a, b)
+			b.stored()
+			rollBack := b.disk.Remember()
+			b.put("lost", "on one disk")
+			c.eventually("node 1 has it", func() bool { return a.has("lost", "on one disk") })
+			c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+			b.pull(rollBack)
+			b.disk.Mount()
+			b.put("only here", "precious")
+			b.interrupt.Store(place)
+			b.startDaemon()
+			c.eventually("interrupted", b.reached.Load)
+			require.False(t, exists(b.share("only here")), "it is set aside")
+			b.interrupt.Store("")
+			b.tear(func() {})
+			c.eventually("everything is on both", func() bool {
+				return a.has("only here", "precious") && b.has("only here", "precious") && a.has("lost", "on one disk") && b.has("lost", "on one disk")
+			})
+			c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+			require.True(t, holdsAll(a) && holdsAll(b))
+		})
+	}
+}
+
+// A pod that starts anew leaves the disk in order: what happened on the disk
+// meanwhile are changes that somebody wanted.
+func TestSyncthingThatEndedInOrderBelievesTheDisk(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.log.Reset()
+	b.stopDaemon()
+	require.NoError(t, os.Remove(b.share("file-00")))
+	b.put("file-01", "changed meanwhile")
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(b.share("file-01"), old, old))
+	b.startDaemon()
+	c.eventually("node 1 follows", func() bool { return !exists(a.share("file-00")) && a.has("file-01", "changed meanwhile") })
+	require.NotContains(t, b.log.String(), "left in order")
+}
+
+// A disk that was brought back to an earlier state while Syncthing was down,
+// by an old copy for instance.
+func TestOlderCopyOfTheSameDiskIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
+	b.stopDaemon()
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.startDaemon()
+	fill(c, a, b)
+	b.stopDaemon()
+	b.disk.Unmount()
+	rollBack()
+	b.plugIn()
+	c.eventually("everything comes back", func() bool { return holdsAll(b) })
+	requireGood(t, a)
+}
+
+func TestFullDiskBeginsASession(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stopDaemon()
+	b.disk.Fill()
+	b.startDaemon()
+	b.stopDaemon()
+	b.startDaemon()
+	require.NoError(t, os.Remove(b.disk.In("filler")))
+	b.put("new", "when there is room again")
+	c.eventually("it goes on", func() bool { return a.has("new", "when there is room again") })
+	requireGood(t, a)
+}
+
+// completion is how much of the share n knows the other to have.
+func (n *node) completion(other *node) float64 {
+	var answer struct{ Completion float64 }
+	if n.tryREST("/rest/db/completion?folder=home-photos&device="+string(other.id), &answer) != nil {
+		return 0
+	}
+	return answer.Completion
+}
+
+func (n *node) localFiles() int {
+	var status struct{ LocalFiles int }
+	if n.tryREST("/rest/db/status?folder=home-photos", &status) != nil {
+		return -1
+	}
+	return status.LocalFiles
+}
+
+// stored makes the disk store everything.
+func (n *node) stored() {
+	n.t.Helper()
+	n.disk.Sync()
+}
+
+func storeFile(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, file.Sync())
+	require.NoError(t, file.Close())
+}
