@@ -3,11 +3,13 @@ package gate_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,11 +42,41 @@ func runGate(root, status string, command []string) int {
 	watch := disk.NewWatch(disk.Expectation{Root: root, Disk: "data", Cluster: "home"}, log)
 	watch.Interval, watch.WriteInterval = 100*time.Millisecond, 300*time.Millisecond
 	watch.ReadLimit, watch.WriteLimit = 3*time.Second, 3*time.Second
-	code, err := (&gate.Gate{Watch: watch, Command: command, Status: status, Log: log}).Run(context.Background())
+	g := &gate.Gate{Watch: watch, Command: command, Status: status, Log: log}
+	if journal := os.Getenv("LOG"); os.Getenv(withBegin) != "" {
+		g.Begin = func(found disk.Found) (func(bool) error, error) { return begin(journal, found) }
+	}
+	code, err := g.Run(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return code
+}
+
+// withBegin gives the gate a Begin.
+const withBegin = "HOMECLOUD_TEST_GATE_BEGIN"
+
+// begin writes down what it is asked. A file beside the daemon's log makes it
+// refuse, another makes the end hang.
+func begin(journal string, found disk.Found) (end func(bool) error, err error) {
+	note := func(text string) {
+		file, err := os.OpenFile(journal, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			fmt.Fprintln(file, text)
+			file.Close()
+		}
+	}
+	if _, err := os.Stat(journal + ".refuse"); err == nil {
+		return nil, errors.New("refused by the test")
+	}
+	note("begin " + found.FileSystem)
+	return func(orderly bool) error {
+		for _, err := os.Stat(journal + ".hang"); err == nil && orderly; _, err = os.Stat(journal + ".hang") {
+			time.Sleep(10 * time.Millisecond)
+		}
+		note(fmt.Sprintf("end %t", orderly))
+		return nil
+	}, nil
 }
 
 // gated is a running gate with a daemon that writes down what happens to it.
@@ -62,13 +94,18 @@ const daemon = `echo "start $$" >> "$LOG"; trap 'echo term >> "$LOG"; exit 3' TE
 
 func start(t *testing.T, root, script string) *gated {
 	t.Helper()
+	return startWith(t, root, script)
+}
+
+func startWith(t *testing.T, root, script string, environment ...string) *gated {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("runs real daemons behind real gates: make test-daemons runs it")
 	}
 	folder := t.TempDir()
 	g := &gated{t: t, status: filepath.Join(folder, "status"), log: filepath.Join(folder, "log"), output: &bytes.Buffer{}, ended: make(chan error, 1)}
 	g.cmd = exec.Command("/proc/self/exe", root, g.status, "/bin/sh", "-c", script)
-	g.cmd.Env = append(os.Environ(), asGate+"=1", "LOG="+g.log)
+	g.cmd.Env = append(append(os.Environ(), asGate+"=1", "LOG="+g.log), environment...)
 	g.cmd.Stdout, g.cmd.Stderr = g.output, g.output
 	require.NoError(t, g.cmd.Start())
 	go func() { g.ended <- g.cmd.Wait() }()
@@ -425,4 +462,69 @@ func TestProcessesThatTheDaemonLeftEndWithIt(t *testing.T) {
 	g.waitOpen(1)
 	d.Unmount()
 	g.waitClosed("nothing is mounted there")
+}
+
+func TestBeginComesBeforeAndEndAfterTheDaemon(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	g := startWith(t, d.Root, daemon, withBegin+"=1")
+	g.waitOpen(1)
+	d.Unmount()
+	g.waitClosed("nothing is mounted there")
+	g.eventually("the end isn't orderly", func() bool { return slices.Contains(g.events(), "end false") })
+	d.Mount()
+	g.waitOpen(2)
+	require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+	g.waitExit(3)
+	pids := g.starts()
+	require.Equal(t, []string{
+		"begin ext4", fmt.Sprintf("start %d", pids[0]), "term", "end false",
+		"begin ext4", fmt.Sprintf("start %d", pids[1]), "term", "end true",
+	}, g.events())
+}
+
+func TestDaemonThatEndsByItselfEndsInOrder(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	g := startWith(t, d.Root, `echo "start $$" >> "$LOG"; exit 5`, withBegin+"=1")
+	g.waitExit(5)
+	require.Equal(t, "end true", g.events()[2])
+}
+
+func TestRefusedBeginningKeepsTheGateClosed(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Unmount()
+	g := startWith(t, d.Root, daemon, withBegin+"=1")
+	g.waitClosed("nothing is mounted there")
+	refuse := g.log + ".refuse"
+	require.NoError(t, os.WriteFile(refuse, nil, 0o600))
+	d.Mount()
+	d.Adopt()
+	g.waitClosed("refused by the test")
+	require.Empty(t, g.events())
+	require.NoError(t, os.Remove(refuse))
+	g.waitOpen(1) // asked again
+}
+
+// What can't be stored on a disk that was replaced keeps nobody waiting.
+func TestEndThatHangsIsGivenUpWithItsDisk(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	g := startWith(t, d.Root, `echo "start $$" >> "$LOG"; while [ ! -e "$LOG.stop" ]; do sleep 0.05; done`, withBegin+"=1")
+	g.waitOpen(1)
+	require.NoError(t, os.WriteFile(g.log+".hang", nil, 0o600))
+	require.NoError(t, os.WriteFile(g.log+".stop", nil, 0o600))
+	g.eventually("the daemon has ended", func() bool { return syscall.Kill(g.starts()[0], 0) != nil })
+	d.Unmount()
+	g.waitClosed("nothing is mounted there")
+	require.NoError(t, os.Remove(g.log+".stop"))
+	d.Mount()
+	g.waitOpen(2)
+	require.NoError(t, os.Remove(g.log+".hang"))
+	g.eventually("the late end changes nothing", func() bool { return slices.Contains(g.events(), "end true") })
+	g.waitOpen(2)
 }

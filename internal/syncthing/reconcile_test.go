@@ -200,9 +200,13 @@ func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
+	// Nobody but node 2 ever wrote this one: its word would count alone.
+	b.put("own", "the newer version")
+	c.eventually("node 1 has it", func() bool { return a.has("own", "the newer version") })
 
 	b.replaceDisk(func() {
 		require.NoError(t, os.MkdirAll(b.share(".stfolder"), 0o770))
+		b.put("own", "the older version")
 		b.put("file-01", "content of file-01") // the same
 		b.put("file-02", "an older version")
 		old := time.Now().Add(-24 * time.Hour)
@@ -214,7 +218,9 @@ func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 	c.eventually("what was only on the disk goes to node 1", func() bool { return a.has("only-here", "precious") })
 	requireGood(t, a)
 	require.True(t, holdsAll(b))
-	require.True(t, anyHas(b, "file-02.sync-conflict-", "an older version") || b.has("file-02", "content of file-02"))
+	require.True(t, anyHas(b, "file-02.sync-conflict-", "an older version"))
+	require.True(t, a.has("own", "the newer version") && b.has("own", "the newer version"))
+	require.True(t, anyHas(b, "own.sync-conflict-", "the older version"))
 	require.False(t, anyHas(b, "file-01.sync-conflict-", ""), "the same content is no conflict")
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,8 +169,8 @@ var quiet = []struct{ attribute, value string }{
 	{"type", "receiveonly"}, {"fsWatcherEnabled", "false"}, {"rescanIntervalS", "0"},
 }
 
-// withQuietFolders makes every folder of a configuration quiet and leaves
-// every other byte as Syncthing wrote it.
+// withQuietFolders makes every folder of a configuration quiet and leaves the
+// rest as Syncthing wrote it.
 func withQuietFolders(content []byte) ([]byte, error) {
 	decoder := xml.NewDecoder(bytes.NewReader(content))
 	var result []byte
@@ -197,24 +198,27 @@ func withQuietFolders(content []byte) ([]byte, error) {
 	}
 }
 
-// quietTag works on the text of a start element. In the value of an attribute
-// a quotation mark is always escaped.
+// quietTag writes a start element anew with the attributes as wanted.
 func quietTag(tag []byte, element xml.StartElement) []byte {
+	attributes := element.Attr
 	for _, want := range quiet {
-		wanted := []byte(fmt.Sprintf(` %s="%s"`, want.attribute, want.value))
-		is := ""
-		for _, attribute := range element.Attr {
-			if attribute.Name.Local == want.attribute {
-				is = attribute.Value
-			}
+		i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == want.attribute })
+		if i < 0 {
+			attributes = append(attributes, xml.Attr{Name: xml.Name{Local: want.attribute}})
+			i = len(attributes) - 1
 		}
-		existing := []byte(fmt.Sprintf(` %s="%s"`, want.attribute, is))
-		if bytes.Contains(tag, existing) {
-			tag = bytes.Replace(tag, existing, wanted, 1)
-			continue
-		}
-		name := len("<folder")
-		tag = bytes.Join([][]byte{tag[:name], wanted, tag[name:]}, nil)
+		attributes[i].Value = want.value
 	}
-	return tag
+	var result bytes.Buffer
+	result.WriteString("<folder")
+	for _, attribute := range attributes {
+		fmt.Fprintf(&result, ` %s="`, attribute.Name.Local)
+		_ = xml.EscapeText(&result, []byte(attribute.Value)) // a buffer takes everything
+		result.WriteByte('"')
+	}
+	if bytes.HasSuffix(tag, []byte("/>")) {
+		result.WriteByte('/')
+	}
+	result.WriteByte('>')
+	return result.Bytes()
 }

@@ -56,6 +56,7 @@ func TestCore(t *testing.T) {
 		{"UpAgainChangesNothing", upAgainChangesNothing},
 		{"FileOfAnotherCloudIsRefused", anotherCloud},
 		{"DiskPulledWhileRunning", diskPulled},
+		{"DiskPulledSecondsAfterAWrite", diskTorn},
 		{"DiskMissingAtStart", diskMissingAtStart},
 		{"EmptiedDiskDoesNotDeleteTheGoodCopy", emptiedDisk},
 		{"VIPMovesWhenItsBoardIsKilled", vipMoves},
@@ -190,6 +191,46 @@ func diskPulled(t *testing.T, c *twoBoards) {
 	served(t, c, node, "roms", "jeu.nes", "")
 	served(t, c, node, "roms", "meanwhile.txt", "while the disk is away")
 	served(t, c, c.nodes[0], "roms", "jeu.nes", "")
+}
+
+// A disk that is pulled has not stored what was written in the last seconds.
+// What it lost is on the other board and must not be deleted there.
+func diskTorn(t *testing.T, c *twoBoards) {
+	faults := needFaults(t, c.Cloud)
+	good, torn := c.nodes[0], c.nodes[1]
+	bob := newLaptop(t, c.Cloud, "bob")
+	put := func(node cloud.Node, name, content string) {
+		eventually(t, "bob puts "+name+" on "+node.Name, func(ctx context.Context) error {
+			return bob.put(ctx, node.Address, "roms", localFile(t, "x", content), name)
+		})
+	}
+	put(torn, "save.txt", "the first state")
+	served(t, c, good, "roms", "save.txt", "the first state")
+	board(t.Context(), t, c.Cloud, torn.Name, "sync -f /srv/homecloud/data")
+	put(torn, "save.txt", "the state of the last minute")
+	for i := range 5 {
+		put(torn, fmt.Sprintf("last-%d.txt", i), fmt.Sprintf("written last, %d", i))
+	}
+	whole := func(node cloud.Node) {
+		t.Helper()
+		served(t, c, node, "roms", "save.txt", "the state of the last minute")
+		for i := range 5 {
+			served(t, c, node, "roms", fmt.Sprintf("last-%d.txt", i), fmt.Sprintf("written last, %d", i))
+		}
+	}
+	whole(good)
+	require.NoError(t, faults.DetachDisk(t.Context(), torn.Name, "data"))
+	eventually(t, "SMB on "+torn.Name+" stops", func(ctx context.Context) error {
+		return mustFail(bob.smb(ctx, torn.Address, "roms", "ls"))
+	})
+	require.NoError(t, faults.AttachDisk(t.Context(), torn.Name, "data"))
+	whole(torn)
+	// Its deletions, if it had announced any, would have come before this.
+	put(torn, "later.txt", "when it sends again")
+	served(t, c, good, "roms", "later.txt", "when it sends again")
+	whole(good)
+	require.Empty(t, board(t.Context(), t, c.Cloud, good.Name, "find /srv/homecloud/data/shares/roms/.stversions -name 'last-*'"),
+		"nothing was deleted on "+good.Name)
 }
 
 func diskMissingAtStart(t *testing.T, c *twoBoards) {
