@@ -212,7 +212,8 @@ func (c *Client) localChanges(ctx context.Context, folder string) ([]entry, erro
 }
 
 // revert makes the others' version the valid one of everything that
-// localChanges lists, and deletes what they don't have.
+// localChanges lists, and deletes what they don't have. It returns before that
+// is done.
 func (c *Client) revert(ctx context.Context, folder string) error {
 	return c.do(ctx, http.MethodPost, "/rest/db/revert?folder="+url.QueryEscape(folder), nil, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -76,7 +77,7 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if len(changes) > 0 {
 		p.Log.Info("the disk differs from what the others have", "share", share,
 			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(damaged), "set aside", len(aside))
-		if err := p.client.revert(ctx, id); err != nil {
+		if reverted, err := p.revert(ctx, id, changes); err != nil || !reverted {
 			return false, err
 		}
 	}
@@ -84,6 +85,38 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 		return false, err
 	}
 	return true, p.putBack(ctx, share, memory)
+}
+
+// revertLimit is how long to wait for a revert in one pass.
+const revertLimit = 10 * time.Second
+
+// revert reverts and returns true when nothing of the changes is left. Syncthing
+// answers before it has done it, and forgets it when the folder is set anew: what
+// was missing would be announced as deleted.
+func (p *pass) revert(ctx context.Context, id string, changes []entry) (bool, error) {
+	if err := p.client.revert(ctx, id); err != nil {
+		return false, err
+	}
+	listed := map[string]bool{}
+	for _, change := range changes {
+		// A folder that isn't empty stays; it is there, and harms nobody.
+		listed[change.Name] = change.Deleted || change.Type != folderType
+	}
+	for begin := time.Now(); time.Since(begin) < revertLimit; {
+		left, err := p.client.localChanges(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if !slices.ContainsFunc(left, func(e entry) bool { return listed[e.Name] }) {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return false, nil
 }
 
 // differences returns all local changes, and those of them that lie on the

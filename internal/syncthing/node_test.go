@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"os"
 	"os/exec"
@@ -265,7 +266,7 @@ func (n *node) proxy() string {
 	require.NoError(n.t, err)
 	changes := &atomic.Int64{}
 	n.changes = changes
-	server := &http.Server{Handler: &httputil.ReverseProxy{
+	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			if r.In.Method != http.MethodGet {
 				changes.Add(1)
@@ -276,7 +277,16 @@ func (n *node) proxy() string {
 			return (&net.Dialer{}).DialContext(ctx, "unix", n.socket)
 		}},
 		ErrorLog: log.New(io.Discard, "", 0),
-	}}
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/rest/db/revert" {
+			// Syncthing answers before it has done it; here, long before.
+			late := r.Clone(context.WithoutCancel(r.Context()))
+			time.AfterFunc(time.Second, func() { forward.ServeHTTP(httptest.NewRecorder(), late) })
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})}
 	go func() { _ = server.Serve(listener) }()
 	n.t.Cleanup(func() { _ = server.Close() })
 	return socket
