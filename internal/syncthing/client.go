@@ -94,11 +94,15 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 	return nil
 }
 
-// Self returns the device ID of the Syncthing that answers.
-func (c *Client) Self(ctx context.Context) (config.DeviceID, error) {
-	var status struct{ MyID config.DeviceID }
-	err := c.do(ctx, http.MethodGet, "/rest/system/status", nil, &status)
-	return status.MyID, err
+// self is the Syncthing that answers.
+type self struct {
+	MyID      config.DeviceID
+	StartTime time.Time
+}
+
+func (c *Client) self(ctx context.Context) (self, error) {
+	var s self
+	return s, c.do(ctx, http.MethodGet, "/rest/system/status", nil, &s)
 }
 
 // running is the part of Syncthing's configuration that we set.
@@ -153,6 +157,17 @@ func (c *Client) restartIfRequired(ctx context.Context) (bool, error) {
 // index has what was found.
 func (c *Client) scan(ctx context.Context, folder string, paths ...string) error {
 	return c.do(ctx, http.MethodPost, "/rest/db/scan?"+url.Values{"folder": {folder}, "sub": paths}.Encode(), nil, nil)
+}
+
+// beginScan tells Syncthing to look at a folder and doesn't wait for the end of
+// a long look.
+func (c *Client) beginScan(ctx context.Context, folder string) error {
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := c.scan(short, folder); err != nil && short.Err() == nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // entry is a file, folder or link in the index.

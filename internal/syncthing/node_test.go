@@ -71,6 +71,7 @@ type node struct {
 	daemon     *exec.Cmd
 	interrupt  atomic.Value             // failpoint at which the reconciler stops
 	reached    atomic.Bool              // it was there
+	scans      atomic.Int64             // that the reconciler asked for
 	endSession func(orderly bool) error // nil: it was started without a disk
 	reconciler func()                   // ends it
 	changes    *atomic.Int64            // that the reconciler asked for
@@ -279,6 +280,9 @@ func (n *node) proxy() string {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/rest/db/scan" {
+			n.scans.Add(1)
+		}
 		if r.URL.Path == "/rest/db/revert" {
 			// Syncthing answers before it has done it; here, long before.
 			late := r.Clone(context.WithoutCancel(r.Context()))

@@ -26,12 +26,15 @@ type pass struct {
 // run puts what differs, the cutting off of devices first. What is wrong with
 // one share doesn't keep the others.
 func (p *pass) run(ctx context.Context) error {
-	self, err := p.client.Self(ctx)
+	self, err := p.client.self(ctx)
 	if err != nil {
 		return err
 	}
-	if own := p.peers.IDs[p.Node]; self != own {
-		return fmt.Errorf("syncthing is the device %s, but %s is %q in the Secret: nothing is changed", self, p.Node, own)
+	if own := p.peers.IDs[p.Node]; self.MyID != own {
+		return fmt.Errorf("syncthing is the device %s, but %s is %q in the Secret: nothing is changed", self.MyID, p.Node, own)
+	}
+	if !self.StartTime.Equal(p.started) {
+		p.started, p.begun = self.StartTime, map[string]time.Time{}
 	}
 	unlock, err := lockState(p.Home, p.Log)
 	if err != nil {
@@ -45,7 +48,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.keepUnknown()
-	if err := p.devices(ctx, self); err != nil {
+	if err := p.devices(ctx, self.MyID); err != nil {
 		return err
 	}
 	wanted := p.settings.optionsObject(p.Node)
@@ -272,13 +275,38 @@ func (p *pass) put(ctx context.Context, share string, current object, memory sha
 	}
 	folder, changed := merged(current, p.settings.folder(share, p.peers, memory, current))
 	if changed {
+		delete(p.begun, text(folder, "id"))
 		p.Log.Info("folder set", "share", share, "folder", text(folder, "id"), "type", text(folder, "type"))
 		return p.client.putFolder(ctx, folder)
 	}
-	if listed {
-		return p.client.scan(ctx, text(folder, "id"))
+	if listed || p.lookAgain(text(folder, "id"), memory) {
+		return p.client.beginScan(ctx, text(folder, "id"))
 	}
 	return nil
+}
+
+// watched is how long after its start a folder is watched for sure.
+const watched = 5 * time.Second
+
+// lookAgain asks for one scan after a folder has begun: Syncthing scans it and
+// then begins to watch it, and would see what was written in between an hour
+// later.
+func (p *pass) lookAgain(id string, memory shareState) bool {
+	if memory.Settling {
+		return false
+	}
+	begun, known := p.begun[id]
+	switch {
+	case !known:
+		p.begun[id] = time.Now()
+	case begun.IsZero():
+		return false // done
+	case time.Since(begun) >= watched:
+		p.begun[id] = time.Time{}
+		return true
+	}
+	p.waiting = true
+	return false
 }
 
 func (p *pass) within(do func(top string) error) error {

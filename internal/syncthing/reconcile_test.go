@@ -66,6 +66,20 @@ func TestUnchangedSettingsCauseNoChange(t *testing.T) {
 	require.Equal(t, state, readFile(t, filepath.Join(a.home, "homecloud-state.json")))
 }
 
+// What is written after Syncthing has scanned a share and before it watches it
+// would wait for an hour.
+func TestShareIsLookedAtOnceMoreWhenItIsWatched(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1")
+	a := c.nodes["node-1"]
+	c.eventually("it is looked at again", func() bool { return a.scans.Load() == 1 })
+	a.stopDaemon()
+	a.startDaemon()
+	c.eventually("and when Syncthing has begun anew", func() bool { return a.scans.Load() == 2 })
+	a.letItLook()
+	require.EqualValues(t, 2, a.scans.Load())
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)

@@ -37,6 +37,8 @@ type Reconciler struct {
 	silent   map[string]time.Time // since when a node told of no file, by folder and node
 	heard    map[string]string    // what the nodes had told of a share at the last look
 	asking   map[string]time.Time // since when the nodes are asked about a share
+	started  time.Time            // of the Syncthing that answered last
+	begun    map[string]time.Time // since when it has a folder; zero: it has been looked at again
 	told     map[string]string    // problems as said last
 
 	// failpoint is where tests interrupt.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,6 +94,8 @@ func photoFromPhone(t *testing.T, c *twoBoards) {
 	require.NoError(t, os.MkdirAll(camera, 0o755))
 	c.phone.share(t, "home-photos", camera, deviceIDs(t, c))
 	require.NoError(t, os.WriteFile(filepath.Join(camera, "IMG_0001.jpg"), []byte("a picture"), 0o644))
+	// Its watcher may have begun after the picture was taken.
+	require.NoError(t, c.phone.call(t.Context(), http.MethodPost, "/rest/db/scan?folder=home-photos", nil, nil))
 	alice := newLaptop(t, c.Cloud, "alice")
 	for _, node := range c.nodes {
 		eventually(t, "alice sees the photo on "+node.Name, func(ctx context.Context) error {
