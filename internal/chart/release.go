@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -12,6 +13,7 @@ import (
 	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
@@ -259,9 +261,9 @@ func (r *Releases) Value(name, path string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", name, err)
 	}
-	value, err := values.PathValue(path)
+	value, _, err := unstructured.NestedFieldNoCopy(values.AsMap(), strings.Split(path, ".")...)
 	if err != nil {
-		return nil, nil //nolint:nilerr // it only says that there is none
+		return nil, fmt.Errorf("release %s: %w", name, err)
 	}
 	return value, nil
 }

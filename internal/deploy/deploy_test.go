@@ -105,3 +105,13 @@ func TestSharesAreReachedAtTheVirtualAddressOrAtEachBoard(t *testing.T) {
 	require.Contains(t, Addresses(c), Address{"photos", "smb://10.77.0.11/photos", ""})
 	require.Contains(t, Addresses(c), Address{"photos", "smb://10.77.0.12/photos", ""})
 }
+
+func TestWhatTheFileNoLongerNamesIsTold(t *testing.T) {
+	up := Up{Cluster: parse(t, oneBoard), Library: chart.Embedded(charts.FS)}
+	releases, err := up.releases()
+	require.NoError(t, err)
+	had := map[string]any{"roms": nil, "photos": map[string]any{}, "music": map[string]any{}}
+	require.Equal(t, []string{"music", "photos"}, removedKeys(had, releases[1].Values, values.ChartDNAS, "shares"))
+	require.Equal(t, []string{"bob"}, removedKeys(map[string]any{"alice": nil, "bob": nil}, releases[1].Values, values.ChartDNAS, "users"))
+	require.Empty(t, removedKeys(nil, releases[1].Values, values.ChartDNAS, "users"), "a first install")
+}

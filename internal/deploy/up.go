@@ -8,8 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/config"
@@ -166,6 +170,9 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 		for _, c := range plan.Changes {
 			u.changed("  %s %s", c.Verb, c.Object)
 		}
+		if err := u.sayWhatGoes(releases, r); err != nil {
+			return err
+		}
 		if u.DryRun {
 			return nil
 		}
@@ -192,6 +199,41 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 		}
 		return err
 	})
+}
+
+// sayWhatGoes tells of the shares and people that the cloud has and the file
+// no longer names: a line that was deleted by mistake must not go unnoticed.
+func (u *Up) sayWhatGoes(releases *chart.Releases, r wanted) error {
+	if r.Name != config.Release {
+		return nil
+	}
+	for _, kind := range []struct{ field, line string }{
+		{"shares", "  share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
+		{"users", "  %s may no longer log in; what belongs to them stays"},
+	} {
+		before, err := releases.Value(r.Name, values.ChartDNAS+"."+kind.field)
+		if err != nil {
+			return err
+		}
+		for _, name := range removedKeys(before, r.Values, values.ChartDNAS, kind.field) {
+			u.changed(kind.line, name)
+		}
+	}
+	return nil
+}
+
+// removedKeys are those of the object before that the one at a path of after
+// doesn't have.
+func removedKeys(before any, after map[string]any, path ...string) (removed []string) {
+	had, _ := before.(map[string]any)
+	has, _, _ := unstructured.NestedFieldNoCopy(after, path...)
+	now, _ := has.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(had)) {
+		if _, stays := now[name]; !stays {
+			removed = append(removed, name)
+		}
+	}
+	return removed
 }
 
 // removeRelease takes away a release that the file has no use for any more.

@@ -134,6 +134,10 @@ func containerReason(s corev1.ContainerStatus) (reason, bool) {
 		if w.Reason == "ContainerCreating" {
 			return reason{text: fmt.Sprintf("container %s is being created", s.Name)}, true
 		}
+		if w.Reason == "ErrImagePull" || w.Reason == "ImagePullBackOff" {
+			// Kubernetes goes back and forth between the two; the events tell why.
+			return reason{text: fmt.Sprintf("container %s: the image %s can't be pulled", s.Name, s.Image)}, true
+		}
 		text := fmt.Sprintf("container %s: %s%s", s.Name, w.Reason, before)
 		if before == "" && w.Message != "" {
 			text += ": " + w.Message

@@ -143,3 +143,14 @@ func TestDeletedObjectEndsTheWait(t *testing.T) {
 	_, err := c.Wait(t.Context(), []Workload{{"Deployment", "cloud", "gone"}}, time.Hour, func(string) {})
 	require.ErrorContains(t, err, "it was deleted from outside")
 }
+
+func TestBothWordsForAnImageThatCantBePulledAreOneLine(t *testing.T) {
+	texts := map[string]bool{}
+	for reason, message := range map[string]string{"ErrImagePull": "not found", "ImagePullBackOff": "Back-off pulling image"} {
+		r, ok := containerReason(corev1.ContainerStatus{Name: "samba", Image: "nas:1",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}})
+		require.True(t, ok)
+		texts[r.text] = true
+	}
+	require.Equal(t, map[string]bool{"container samba: the image nas:1 can't be pulled": true}, texts)
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"text/tabwriter"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,13 +37,39 @@ func (c *Cloud) PrintPods(ctx context.Context, out io.Writer) error {
 		pod := &pods[i]
 		for _, container := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
 			why := ""
-			if container.State.Waiting != nil {
+			switch {
+			case container.State.Waiting != nil:
 				why = container.State.Waiting.Reason + " " + container.State.Waiting.Message
+			case container.State.Running != nil && !container.Ready:
+				why = c.closedBecause(ctx, pod, container.Name)
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%t\t%d\t%s\n", pod.Spec.NodeName, pod.Name, container.Name, container.Ready, container.RestartCount, why)
 		}
 	}
 	return table.Flush()
+}
+
+var gateClosed = regexp.MustCompile(`msg="gate closed".* because=("(?:[^"\\]|\\.)*"|\S+)`)
+
+// closedBecause is why the gate in a running container is closed; empty when it isn't.
+func (c *Cloud) closedBecause(ctx context.Context, pod *corev1.Pod, container string) string {
+	client, err := Client(c.Driver.Kubeconfig())
+	if err != nil {
+		return ""
+	}
+	log, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(100))}).DoRaw(ctx)
+	if err != nil {
+		return ""
+	}
+	closed := gateClosed.FindAllSubmatch(log, -1)
+	if len(closed) == 0 {
+		return ""
+	}
+	because := string(closed[len(closed)-1][1])
+	if plain, err := strconv.Unquote(because); err == nil {
+		because = plain
+	}
+	return because
 }
 
 // PrintLogs prints the last lines of every container, for a failed test.
