@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -17,7 +18,8 @@ import (
 
 func newGateCommand(a *app) *cobra.Command {
 	var expected disk.Expectation
-	var status, umask, syncthingHome string
+	var status, umask, syncthingHome, reload string
+	var follow []string
 	cmd := &cobra.Command{
 		Use:   "gate --disk NAME --cluster NAME [flags] -- COMMAND [ARG...]",
 		Short: "Run a daemon only while the right disk is there",
@@ -28,12 +30,15 @@ seconds later KILL) and started again when the disk is back; the gate itself
 goes on. Another mounting of the same disk is another disk: COMMAND is
 restarted. A full disk stays open.
 
-For Syncthing, it also keeps account of whether the disk was left in order: one
+COMMAND is told to read its configuration again when what --follow names has
+changed.
+
+For Syncthing, the gate also keeps account of whether the disk was left in order: one
 that was torn away, or whose board lost power, only receives until
 "syncthing reconcile" has settled what differs.
 
 The gate ends with the exit code of a COMMAND that ends by itself.`,
-		Example: `  homecloud-agent gate --disk data --cluster home --require shares/photos \
+		Example: `  homecloud-agent gate --disk data --cluster home --follow /etc/samba/smb.conf \
     --status /run/gate/smbd.json -- /usr/sbin/smbd --foreground --no-process-group`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +53,8 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 				Watch:   watch(a, expected),
 				Command: args,
 				Status:  status,
+				Follow:  follow,
+				Reload:  strings.Fields(reload),
 				Log:     a.log.With("gate", filepath.Base(args[0])),
 			}
 			if syncthingHome != "" {
@@ -64,7 +71,8 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 	// COMMAND's own flags are not ours, with or without the two hyphens.
 	cmd.Flags().SetInterspersed(false)
 	expectationFlags(cmd, &expected)
-	cmd.Flags().StringArrayVar(&expected.Require, "require", nil, "`folder` on the disk that must be there; may be repeated")
+	cmd.Flags().StringArrayVar(&follow, "follow", nil, "`file`, or folder, whose content, or names, COMMAND has read; may be repeated")
+	cmd.Flags().StringVar(&reload, "reload", "", "`program`, with arguments, that tells COMMAND of a change; without, it gets HUP")
 	cmd.Flags().StringVar(&syncthingHome, "syncthing-home", "", "home `folder` of the Syncthing that COMMAND is")
 	cmd.Flags().StringVar(&umask, "umask", "", "octal `mask` of what COMMAND makes, for one that sets none itself")
 	cmd.Flags().StringVar(&status, "status", "", "`file` to keep the gate's state in, for `probe gate`")

@@ -61,24 +61,36 @@ func newProbeTCPCommand(*app) *cobra.Command {
 }
 
 func newProbeNFSCommand(*app) *cobra.Command {
-	var address, export string
+	var address, configuration string
 	cmd := &cobra.Command{
 		Use:   "nfs",
-		Short: "Does the server export this folder?",
-		Long: `nfs looks the export up with NFSv4.0, as a client would: a server that lost its
-exports still accepts connections. The address this asks from must be one of
-the export's clients.`,
-		Example: "  homecloud-agent probe nfs --address 127.0.0.1:2049 --export /roms",
+		Short: "Does the server export something?",
+		Long: `nfs looks the exports of a configuration up with NFSv4.0, as a client would: a
+server that lost its exports still accepts connections. One that answers is
+enough. The address this asks from must be one of the exports' clients.`,
+		Example: "  homecloud-agent probe nfs --address 127.0.0.1:2049 --config /etc/homecloud/nfs/ganesha.conf",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), probeTimeout)
 			defer cancel()
-			return nfs.Lookup(ctx, address, export)
+			exports, err := nfs.Exports(configuration)
+			if err != nil {
+				return err
+			}
+			var failed []error
+			for _, export := range exports {
+				err := nfs.Lookup(ctx, address, export)
+				if err == nil {
+					return nil
+				}
+				failed = append(failed, err)
+			}
+			return errors.Join(failed...)
 		},
 	}
 	cmd.Flags().StringVar(&address, "address", "127.0.0.1:2049", "`host:port` of the server")
-	cmd.Flags().StringVar(&export, "export", "", "`path` of the export")
-	needs(cmd, "export")
+	cmd.Flags().StringVar(&configuration, "config", "", "`file`: Ganesha's configuration")
+	needs(cmd, "config")
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -74,7 +75,24 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 			return u.changes, err
 		}
 	}
+	u.refresh(ctx, releases)
 	return u.changes, nil
+}
+
+// refresh lets changes that restart nothing, such as a new share, take effect
+// now. It only hastens what happens anyway.
+func (u *Up) refresh(ctx context.Context, releases []wanted) {
+	if len(u.changes) == 0 || u.DryRun {
+		return
+	}
+	for _, r := range releases {
+		if !r.on {
+			continue
+		}
+		if err := u.Kube.Refresh(ctx, r.namespace, r.Name); err != nil {
+			slog.Debug("changes take effect later", "release", r.Name, "because", err)
+		}
+	}
 }
 
 // changed notes a change, made or foreseen.

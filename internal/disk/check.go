@@ -17,10 +17,9 @@ import (
 
 // Expectation says where a data disk must be and which one it must be.
 type Expectation struct {
-	Root    string   // folder under which disks are mounted
-	Disk    string   // name of the disk: its mount point is Root/Disk
-	Cluster string   // the home the disk must belong to
-	Require []string // folders, relative to the mount point, that must be there
+	Root    string // folder under which disks are mounted
+	Disk    string // name of the disk: its mount point is Root/Disk
+	Cluster string // the home the disk must belong to
 }
 
 // Path is the disk's mount point.
@@ -75,15 +74,6 @@ func (e Expectation) Check() (Found, error) {
 	if sentinel.Cluster != e.Cluster || sentinel.Disk != e.Disk {
 		return Found{}, fmt.Errorf("%s holds disk %q of %q, not disk %q of %q",
 			mount.point, sentinel.Disk, sentinel.Cluster, e.Disk, e.Cluster)
-	}
-	for _, folder := range e.Require {
-		var info unix.Stat_t
-		if err := unix.Fstatat(mount.fd(), folder, &info, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return Found{}, fmt.Errorf("%s: %w", filepath.Join(mount.point, folder), err)
-		}
-		if info.Mode&unix.S_IFMT != unix.S_IFDIR {
-			return Found{}, fmt.Errorf("%s isn't a folder", filepath.Join(mount.point, folder))
-		}
 	}
 	return Found{
 		Identity:   Identity{Mount: mount.id, Unique: mount.unique, Device: mount.device, Generation: sentinel.Generation},

@@ -234,11 +234,6 @@ func TestWrongDiskIsToldFromTheRightOne(t *testing.T) {
 			copySentinel(t, d)
 		}, "the sentinel was written for file system"},
 		{"read-only", func(_ *testing.T, d *disktest.Disk, _ *disk.Expectation) { d.Remount("ro") }, "mounted read-only"},
-		{"a missing folder", func(_ *testing.T, _ *disktest.Disk, e *disk.Expectation) { e.Require = []string{"shares/photos"} }, "shares/photos: no such file or directory"},
-		{"a file instead of a folder", func(t *testing.T, d *disktest.Disk, e *disk.Expectation) {
-			require.NoError(t, os.WriteFile(d.In("shares/photos"), nil, 0o600))
-			e.Require = []string{"shares/photos"}
-		}, "isn't a folder"},
 		{"a dead disk", func(_ *testing.T, d *disktest.Disk, _ *disk.Expectation) { d.Shutdown() }, "input/output error"},
 	}
 	for _, test := range tests {

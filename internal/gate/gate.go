@@ -35,6 +35,12 @@ type Gate struct {
 	// with true while the disk is right as far as the gate knows, with false
 	// when it isn't or nobody waits any longer. Both may hang with the disk.
 	Begin func(disk.Found) (end func(orderly bool) error, err error)
+	// Follow names what the daemon has read: when a file's content changes, or
+	// the names in a folder, the daemon is told to read it again.
+	Follow []string
+	// Reload is the program, with its arguments, that tells the daemon so. An
+	// exit code other than 0 lets it be tried again. Empty: the daemon gets HUP.
+	Reload []string
 }
 
 // beginAgain is the time between two askings of a Begin that doesn't agree.
@@ -71,8 +77,10 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 	}()
 
 	r := &run{Gate: g, reaper: reaper, status: status, conclusions: make(chan disk.Verdict, 1),
-		begun: make(chan beginning, 1), stored: make(chan uint64, 1)}
+		begun: make(chan beginning, 1), stored: make(chan uint64, 1), reloading: reloading{looked: make(chan look, 1)}}
 	defer r.abandon()
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
 	for {
 		select {
 		case v := <-verdicts:
@@ -97,6 +105,12 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 			}
 			if final, code, err := r.ended(ctx); final || err != nil {
 				return code, err
+			}
+		case <-looks.C:
+			r.look()
+		case l := <-r.looked:
+			if err := r.reload(l); err != nil {
+				return 1, err
 			}
 		case now := <-r.conclusions:
 			if final, code, err := r.conclude(now); final || err != nil {
@@ -128,6 +142,8 @@ type run struct {
 	stored chan uint64      // the turn whose end function has returned
 	end    func(bool) error // of the daemon that runs; nil: none to call
 	saving bool             // the end function is running
+
+	reloading
 }
 
 // beginning is an answer of Begin.
@@ -135,6 +151,7 @@ type beginning struct {
 	turn uint64
 	end  func(bool) error
 	err  error
+	look string // at what the daemon is going to read
 }
 
 // follow acts on a verdict.
@@ -180,20 +197,25 @@ func (r *run) start(v disk.Verdict) error {
 	if !v.Open {
 		return r.status.write(false, v.Reason)
 	}
-	if r.Begin == nil {
+	if r.Begin == nil && len(r.Follow) == 0 {
 		return r.launch(beginning{turn: r.turn})
 	}
 	r.begin(0)
 	return r.status.write(false, "the daemon's start is being prepared")
 }
 
-// begin asks Begin, aside: it may hang with the disk.
+// begin asks Begin and looks at what is followed, aside: both may hang with the
+// disk.
 func (r *run) begin(after time.Duration) {
 	turn, found := r.turn, r.verdict.Found
 	go func() {
 		time.Sleep(after)
-		end, err := r.Begin(found)
-		r.begun <- beginning{turn, end, err}
+		b := beginning{turn: turn}
+		if r.Begin != nil {
+			b.end, b.err = r.Begin(found)
+		}
+		b.look = fingerprint(r.Follow)
+		r.begun <- b
 	}()
 }
 
@@ -216,6 +238,7 @@ func (r *run) launch(b beginning) error {
 		return err
 	}
 	r.child = child
+	r.reloading = reloading{looked: r.looked, known: b.look, since: time.Now()}
 	r.Log.Info("gate open", "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
 	return r.status.write(true, r.verdict.Reason)
 }
@@ -288,6 +311,7 @@ func (r *run) reaped(ctx context.Context, e ended) (final bool, code int, err er
 		r.dead = &e
 		r.Log.Info("the daemon has ended", "command", r.Command[0], "exit", e.code())
 	}
+	r.reloaded(e)
 	if r.child == nil || r.dead == nil || r.child.endRest() > 0 {
 		return false, 0, nil
 	}

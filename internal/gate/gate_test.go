@@ -43,6 +43,10 @@ func runGate(root, status string, command []string) int {
 	watch.Interval, watch.WriteInterval = 100*time.Millisecond, 300*time.Millisecond
 	watch.ReadLimit, watch.WriteLimit = 3*time.Second, 3*time.Second
 	g := &gate.Gate{Watch: watch, Command: command, Status: status, Log: log}
+	if path := os.Getenv(follows); path != "" {
+		g.Follow = []string{path, filepath.Join(root, "data", config.SharesDirectory)}
+		g.Reload = strings.Fields(os.Getenv(reloads))
+	}
 	if journal := os.Getenv("LOG"); os.Getenv(withBegin) != "" {
 		g.Begin = func(found disk.Found) (func(bool) error, error) { return begin(journal, found) }
 	}
@@ -52,6 +56,12 @@ func runGate(root, status string, command []string) int {
 	}
 	return code
 }
+
+// follows names what the gate follows beside the shares, reloads how it tells.
+const (
+	follows = "HOMECLOUD_TEST_GATE_FOLLOW"
+	reloads = "HOMECLOUD_TEST_GATE_RELOAD"
+)
 
 // withBegin gives the gate a Begin.
 const withBegin = "HOMECLOUD_TEST_GATE_BEGIN"
@@ -527,4 +537,59 @@ func TestEndThatHangsIsGivenUpWithItsDisk(t *testing.T) {
 	require.NoError(t, os.Remove(g.log+".hang"))
 	g.eventually("the late end changes nothing", func() bool { return slices.Contains(g.events(), "end true") })
 	g.waitOpen(2)
+}
+
+// reloader writes down its start and every HUP.
+const reloader = `trap 'echo reload >> "$LOG"' HUP; echo "start $$" >> "$LOG"; while :; do sleep 0.05; done`
+
+func (g *gated) reloads() (n int) {
+	for _, event := range g.events() {
+		if event == "reload" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestDaemonIsToldOfWhatChanged(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	configuration := filepath.Join(t.TempDir(), "conf")
+	require.NoError(t, os.WriteFile(configuration, []byte("one"), 0o600))
+	g := startWith(t, d.Root, reloader, follows+"="+configuration)
+	g.waitOpen(1)
+	require.NoError(t, os.WriteFile(configuration, []byte("two"), 0o600))
+	g.eventually("a file changed", func() bool { return g.reloads() == 1 })
+	require.NoError(t, os.Mkdir(d.In("shares/photos"), 0o770))
+	g.eventually("a folder came", func() bool { return g.reloads() == 2 })
+	require.NoError(t, os.WriteFile(d.In("shares/photos/picture"), nil, 0o600))
+	d.Unmount()
+	g.waitClosed("nothing is mounted there")
+	require.NoError(t, os.WriteFile(configuration, []byte("three"), 0o600))
+	d.Mount()
+	g.waitOpen(2)
+	require.NoError(t, os.WriteFile(configuration, []byte("four"), 0o600))
+	g.eventually("a file changed again", func() bool { return g.reloads() == 3 })
+	require.Equal(t, 3, g.reloads(), "what the daemon has read at its start, or what lies in a share, is no change")
+}
+
+func TestReloadThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	folder := t.TempDir()
+	configuration, tell := filepath.Join(folder, "conf"), filepath.Join(folder, "tell")
+	require.NoError(t, os.WriteFile(configuration, nil, 0o600))
+	require.NoError(t, os.WriteFile(tell, []byte("#!/bin/sh\necho reload >> \"$LOG\"\n[ -e "+folder+"/agree ]\n"), 0o700))
+	g := startWith(t, d.Root, daemon, follows+"="+configuration, reloads+"="+tell)
+	g.waitOpen(1)
+	require.NoError(t, os.WriteFile(configuration, []byte("changed"), 0o600))
+	g.eventually("tried again", func() bool { return g.reloads() >= 2 })
+	require.NoError(t, os.WriteFile(folder+"/agree", nil, 0o600))
+	n := g.reloads()
+	g.eventually("until it works", func() bool { return g.reloads() > n })
+	require.Len(t, g.starts(), 1)
+	require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+	g.waitExit(3)
 }

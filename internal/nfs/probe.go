@@ -11,6 +11,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -27,6 +29,26 @@ const (
 	attributeType = 1
 	typeFolder    = 2
 )
+
+// pseudo is where an export appears to clients.
+var pseudo = regexp.MustCompile(`(?m)^\s*Pseudo\s*=\s*([^;]+);`)
+
+// Exports lists the paths that a Ganesha configuration exports, in its order;
+// none is an error.
+func Exports(configuration string) ([]string, error) {
+	content, err := os.ReadFile(configuration)
+	if err != nil {
+		return nil, fmt.Errorf("nfs: %w", err)
+	}
+	var paths []string
+	for _, match := range pseudo.FindAllSubmatch(content, -1) {
+		paths = append(paths, strings.TrimSpace(string(match[1])))
+	}
+	if paths == nil {
+		return nil, fmt.Errorf("nfs: %s exports nothing", configuration)
+	}
+	return paths, nil
+}
 
 // maxReply bounds what is read from a server that isn't one.
 const maxReply = 64 << 10

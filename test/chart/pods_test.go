@@ -183,13 +183,14 @@ func TestChangesRestartOnlyWhatReadsThem(t *testing.T) {
 	values := root + "/charts/dnas/ci/two-boards-values.yaml"
 	before := templates(t, values)
 	for change, want := range map[string][]string{
-		"devices.alice-phone.owner=bob,shares.photos.access.bob=write": {"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"}, // access is Samba's
+		"devices.alice-phone.owner=bob,shares.photos.access.bob=write": nil,
 		"shares.photos.versions=7d":                                    nil,
-		`users.carol={},shares.dav.access.carol="read"`:                nil, // dav has no SMB
+		`users.carol={},shares.dav.access.carol="read"`:                nil,
 		"discovery=lan,shares.dav.sync.devices[0]=alice-phone":         nil,
-		"nodes.node-2.address=10.77.0.99":                              {"Deployment/homecloud-dnas-nas-node-2"},
-		"shares.films.guest=read,shares.films.smb.enabled=false":       {"DaemonSet/homecloud-dnas-syncthing"},
-		"shares.roms.nfs.access=write":                                 {"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"},
+		"nodes.node-2.address=10.77.0.99":                              {"Deployment/homecloud-dnas-nas-node-2"}, // wsdd is told at its start
+		"shares.films.guest=read":                                      nil,
+		"shares.roms.nfs.access=write":                                 nil,
+		"samba.image.tag=other":                                        {"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"},
 		"secrets.apiServerPorts[0]=8443,secrets.ensure=false":          nil,
 	} {
 		t.Run(change, func(t *testing.T) {

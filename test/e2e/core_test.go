@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,6 +57,7 @@ func TestCore(t *testing.T) {
 		{"ShareFiles_StrangersAndReadersAreRefused", strangersAreRefused},
 		{"UpAgainChangesNothing", upAgainChangesNothing},
 		{"FileOfAnotherCloudIsRefused", anotherCloud},
+		{"PeopleAndSharesComeAndGoWithoutARestart", comeAndGo},
 		{"DiskPulledWhileRunning", diskPulled},
 		{"DiskPulledSecondsAfterAWrite", diskTorn},
 		{"DiskMissingAtStart", diskMissingAtStart},
@@ -133,19 +135,29 @@ func deviceIDs(t *testing.T, c *twoBoards) map[string]string {
 	return ids
 }
 
+// pods are the services' pods and their restarts.
+func pods(t *testing.T, c *cloud.Cloud) map[string]string {
+	t.Helper()
+	all, err := c.Pods(t.Context())
+	require.NoError(t, err)
+	state := map[string]string{}
+	for i := range all {
+		if owners := all[i].OwnerReferences; len(owners) > 0 && owners[0].Kind == "Job" {
+			continue
+		}
+		restarts := int32(0)
+		for _, container := range all[i].Status.ContainerStatuses {
+			restarts += container.RestartCount
+		}
+		state[all[i].Name] = fmt.Sprint(all[i].UID, " restarts ", restarts)
+	}
+	return state
+}
+
 // snapshot is what must not change when nothing has to: every pod and its restarts, every release's revision.
 func snapshot(t *testing.T, c *cloud.Cloud) map[string]string {
 	t.Helper()
-	pods, err := c.Pods(t.Context())
-	require.NoError(t, err)
-	state := map[string]string{}
-	for i := range pods {
-		restarts := int32(0)
-		for _, container := range pods[i].Status.ContainerStatuses {
-			restarts += container.RestartCount
-		}
-		state[pods[i].Name] = fmt.Sprint(pods[i].UID, " restarts ", restarts)
-	}
+	state := pods(t, c)
 	client, err := cloud.Client(c.Driver.Kubeconfig())
 	require.NoError(t, err)
 	secrets, err := client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{})
@@ -175,6 +187,81 @@ func anotherCloud(t *testing.T, c *twoBoards) {
 	require.Error(t, err)
 	require.Contains(t, string(output), "the cloud on this cluster is named home, the file's other")
 	require.Equal(t, before, snapshot(t, c.Cloud))
+}
+
+// comeAndGo adds a person and a share and takes both away again: nothing restarts, nobody else is disturbed, and who may
+// no longer is cut off.
+func comeAndGo(t *testing.T, c *twoBoards) {
+	file, err := os.ReadFile(c.File())
+	require.NoError(t, err)
+	without := string(file)
+	with := strings.Replace(without, "  - {name: bob}\n", "  - {name: bob}\n  - {name: carol}\n", 1)
+	with = strings.Replace(with, "    - name: family\n      access: {alice: write, bob: write}\n", `    - name: family
+      access: {alice: write, bob: write, carol: write}
+    - name: music
+      access: {carol: write}
+      guest: read
+      nfs: {enabled: true, access: read}
+`, 1)
+	require.Contains(t, with, "carol: write}\n    - name: music", "examples/two-boards.yaml has lost its share family")
+	before := pods(t, c.Cloud)
+
+	require.NoError(t, c.WriteFile(with))
+	_, err = c.Install(t.Context())
+	require.NoError(t, err)
+	carol := newLaptop(t, c.Cloud, "carol")
+	song := localFile(t, "song", "la la")
+	for _, node := range c.nodes {
+		eventually(t, "carol puts a file on "+node.Name, func(ctx context.Context) error {
+			return carol.put(ctx, node.Address, "family", song, "from carol on "+node.Name)
+		})
+	}
+	eventually(t, "carol puts a song on "+c.nodes[0].Name, func(ctx context.Context) error {
+		return carol.put(ctx, c.nodes[0].Address, "music", song, "song.ogg")
+	})
+	served(t, c, c.nodes[1], "music", "song.ogg", "la la")
+	require.Equal(t, before, pods(t, c.Cloud), "restarted")
+
+	// Two who are at it while carol and the share go.
+	node := c.nodes[0]
+	const stay = "ls; !sleep 20; ls"
+	open := func(l *laptop, share string) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := l.smb(t.Context(), node.Address, share, stay)
+			done <- err
+		}()
+		return done
+	}
+	bobs, carols, listeners := open(newLaptop(t, c.Cloud, "bob"), "family"), open(carol, "family"), open(carol, "music")
+	eventually(t, "all three are connected", func(ctx context.Context) error {
+		return connections(ctx, c, node.Name, 3)
+	})
+	require.NoError(t, c.WriteFile(without))
+	output, err := c.Install(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, output, "share music is no longer served; what it holds stays on the disks, in shares/music")
+	require.Contains(t, output, "carol may no longer log in")
+	eventually(t, "carol is refused", func(ctx context.Context) error {
+		return mustFail(carol.smb(ctx, node.Address, "family", "ls"))
+	})
+	eventually(t, "music isn't exported any more", func(ctx context.Context) error {
+		return mustFail(nfsRead(ctx, c.Cloud, node.Address, "music", "song.ogg"))
+	})
+	require.Error(t, <-carols, "carol's open connection is cut")
+	require.Error(t, <-listeners, "the share's, too")
+	require.NoError(t, <-bobs, "bob's isn't")
+	require.Equal(t, before, pods(t, c.Cloud), "restarted")
+	require.Equal(t, "la la", board(t.Context(), t, c.Cloud, node.Name, "cat /srv/homecloud/data/shares/music/song.ogg"), "what it holds stays")
+}
+
+// connections waits for so many connections to a board's Samba.
+func connections(ctx context.Context, c *twoBoards, node string, want int) error {
+	output, err := c.Driver.Board(ctx, node, "sh", "-c", `cat /proc/net/tcp /proc/net/tcp6 | grep -c ':01BD [0-9A-F:]* 01 '`).CombinedOutput()
+	if got := strings.TrimSpace(string(output)); got != strconv.Itoa(want) {
+		return fmt.Errorf("%s connections, want %d (%v)", got, want, err)
+	}
+	return nil
 }
 
 func diskPulled(t *testing.T, c *twoBoards) {

@@ -32,7 +32,7 @@ share's name alone: a position in the list would change when a share is added be
 
 {{/*
 The gate in front of a daemon, as command-line items: the daemon runs only while the right disk is in its place. Takes
-root, name (of the status file), command (a list), and if need be require (names of shares), umask and syncthingHome.
+root, name (of the status file), command (a list), and if need be follow (paths), reload, umask and syncthingHome.
 */}}
 {{- define "homecloud.dnas.gate" -}}
 - /agent/homecloud-agent
@@ -40,8 +40,11 @@ root, name (of the status file), command (a list), and if need be require (names
 - --root={{ .root.Values.dataRoot }}
 - --disk={{ .root.Values.disk }}
 - --cluster={{ .root.Values.cluster }}
-{{- range .require }}
-- --require=shares/{{ . }}
+{{- range .follow }}
+- --follow={{ . }}
+{{- end }}
+{{- with .reload }}
+- --reload={{ . }}
 {{- end }}
 - --status=/run/homecloud/{{ .name }}.json
 {{- with .umask }}
