@@ -58,7 +58,7 @@ The gate ends with the exit code of a COMMAND that ends by itself.`,
 				Log:     a.log.With("gate", filepath.Base(args[0])),
 			}
 			if syncthingHome != "" {
-				g.Begin = syncthing.Session{Disk: expected, Home: syncthingHome, Log: g.Log}.Begin
+				g.Begin = (&syncthing.Session{Disk: expected, Home: syncthingHome, Log: g.Log}).Begin
 			}
 			// The gate handles TERM itself: its daemon comes first.
 			code, err := g.Run(context.WithoutCancel(cmd.Context()))

@@ -188,7 +188,7 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 		for _, c := range plan.Changes {
 			u.changed("  %s %s", c.Verb, c.Object)
 		}
-		if err := u.sayWhatGoes(releases, r); err != nil {
+		if err := u.sayWhatGoes(s, releases, r); err != nil {
 			return err
 		}
 		if u.DryRun {
@@ -221,20 +221,23 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 
 // sayWhatGoes tells of the shares and people that the cloud has and the file
 // no longer names: a line that was deleted by mistake must not go unnoticed.
-func (u *Up) sayWhatGoes(releases *chart.Releases, r wanted) error {
+func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r wanted) error {
 	if r.Name != config.Release {
 		return nil
 	}
 	for _, kind := range []struct{ field, line string }{
-		{"shares", "  share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
-		{"users", "  %s may no longer log in; what belongs to them stays"},
+		{"shares", "share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
+		{"users", "%s may no longer log in; what belongs to them stays"},
 	} {
 		before, err := releases.Value(r.Name, values.ChartDNAS+"."+kind.field)
 		if err != nil {
 			return err
 		}
 		for _, name := range removedKeys(before, r.Values, values.ChartDNAS, kind.field) {
-			u.changed(kind.line, name)
+			u.changed("  "+kind.line, name)
+			if !u.DryRun {
+				s.Say(kind.line, name)
+			}
 		}
 	}
 	return nil

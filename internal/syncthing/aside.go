@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,154 +21,236 @@ import (
 // same file system, and neither Syncthing nor a door shows it.
 const asideFolder = markerFolder + "/aside"
 
+// group says, in asideFolder, what is known of a file that was set aside. The
+// move itself changes the time by which that is told.
+type group string
+
+const (
+	since   group = "since"   // somebody has written it since the disk is here
+	before  group = "before"  // it lay there
+	damaged group = "damaged" // and isn't what it was
+)
+
 // setAside moves what lies on the disk out of Syncthing's sight. Of a folder
-// only the name is noted: what is in it is listed by itself.
-func (p *pass) setAside(share string, entries []entry) error {
+// only the name is noted, what is in it is listed by itself; it goes when it is
+// empty then.
+func (p *pass) setAside(share string, entries []entry, of func(fs.FileInfo) group) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	return p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
+		var folders []string
 		for _, e := range entries {
-			from, to := filepath.Join(root, e.Name), filepath.Join(root, asideFolder, e.Name)
-			p.Log.Debug("set aside", "share", share, "name", e.Name)
-			if e.Type == folderType {
-				if err := os.MkdirAll(to, 0o770); err != nil {
-					return err
-				}
+			from := filepath.Join(root, e.Name)
+			info, err := os.Lstat(from)
+			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			if err := os.MkdirAll(filepath.Dir(to), 0o770); err != nil {
+			if err != nil {
 				return err
 			}
-			err := renameNoReplace(from, to)
+			folder, inner := filepath.Join(root, asideFolder, string(of(info))), filepath.Dir(e.Name)
+			if info.IsDir() {
+				inner = e.Name
+			}
+			if err := p.makeFolders(folder, inner); err != nil {
+				return err
+			}
+			if info.IsDir() {
+				folders = append(folders, from)
+				continue
+			}
+			p.Log.Debug("set aside", "share", share, "file", e.Name)
+			to := filepath.Join(folder, e.Name)
+			err = renameNoReplace(from, to)
 			if errors.Is(err, fs.ErrExist) {
 				// Written anew since an interrupted attempt: both are kept.
-				err = renameConflict(from, to, p.shortID())
+				err = p.renameConflict(from, to)
 			}
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
+		slices.Sort(folders)
+		for _, folder := range slices.Backward(folders) {
+			_ = os.Remove(folder) // unless there is something in it that only lies here
+		}
 		return nil
 	})
+}
+
+// writtenSince says whether an inode was changed since a moment; it can't be
+// set to another time as a file's own time can. The zero moment is never.
+func writtenSince(info fs.FileInfo, moment time.Time) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && !moment.IsZero() && !time.Unix(stat.Ctim.Unix()).Before(moment)
 }
 
 // putBack moves everything that was set aside back into the share, and beside
-// what the others have where both differ. Nothing that exists is overwritten
-// but a copy of what the others have.
-func (p *pass) putBack(ctx context.Context, share string, memory shareState) error {
+// what the others have where both differ. It goes on after an error.
+func (p *pass) putBack(ctx context.Context, share string) error {
 	return p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
-		aside := filepath.Join(root, asideFolder)
-		var folders []string
-		err := filepath.WalkDir(aside, func(path string, e fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			name, err := filepath.Rel(aside, path)
-			if err != nil {
-				return err
-			}
-			if !e.IsDir() {
-				return p.putBackFile(ctx, share, root, name, memory.Since)
-			}
-			folders = append(folders, path)
-			return makeFolder(filepath.Join(root, name), p.shortID())
-		})
-		if errors.Is(err, fs.ErrNotExist) {
-			if _, missing := os.Lstat(aside); errors.Is(missing, fs.ErrNotExist) {
-				return nil
-			}
+		var problems []error
+		for _, group := range []group{before, damaged, since} {
+			problems = append(problems, p.putBackGroup(ctx, share, root, group))
 		}
-		for i := len(folders) - 1; i >= 0 && err == nil; i-- {
-			err = os.Remove(folders[i])
+		err := os.Remove(filepath.Join(root, asideFolder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, err)
 		}
-		return err
+		return errors.Join(problems...)
 	})
 }
 
-// makeFolder makes a folder where there is none. Something else that has its
-// name makes room as a conflict copy does.
-func makeFolder(path, by string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case err == nil && info.IsDir():
+func (p *pass) putBackGroup(ctx context.Context, share, root string, group group) error {
+	aside := filepath.Join(root, asideFolder, string(group))
+	if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
 		return nil
-	case err == nil:
-		if err := renameConflict(path, path, by); err != nil {
+	}
+	var problems []error
+	var folders []string
+	err := filepath.WalkDir(aside, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
 			return err
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		name, err := filepath.Rel(aside, path)
+		if err != nil {
+			return err
+		}
+		if !e.IsDir() {
+			if err := p.putBackFile(ctx, share, root, name, group); err != nil {
+				problems = append(problems, fmt.Errorf("put %s back: %w", name, err))
+			}
+			return nil
+		}
+		stays, err := p.putBackFolder(ctx, share, root, path, name)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("put %s back: %w", name, err))
+		}
+		if !stays {
+			return filepath.SkipDir
+		}
+		folders = append(folders, path)
+		return nil
+	})
+	problems = append(problems, err)
+	slices.Reverse(folders)
+	for _, folder := range folders {
+		if err := os.Remove(folder); err != nil && len(problems) == 0 {
+			problems = append(problems, err)
+		}
 	}
-	return os.Mkdir(path, 0o770)
+	return errors.Join(problems...)
 }
 
-func (p *pass) putBackFile(ctx context.Context, share, root, name string, since time.Time) error {
-	from, to := filepath.Join(root, asideFolder, name), filepath.Join(root, name)
-	info, err := os.Lstat(from)
-	if err != nil {
-		return err
+// putBackFolder makes a folder for what was in it. Where the others have
+// something else of that name, the folder goes beside it as a whole; false
+// tells so.
+func (p *pass) putBackFolder(ctx context.Context, share, root, from, name string) (bool, error) {
+	if name == "." {
+		return true, nil
 	}
+	to := filepath.Join(root, name)
+	known, err := p.client.entries(ctx, p.settings.Folders[share].ID, name)
+	if err != nil {
+		return false, err
+	}
+	info, err := os.Lstat(to)
+	switch {
+	case known.Global.exists() && known.Global.Type != folderType, err == nil && !info.IsDir():
+		p.sayConflict(share, name)
+		return false, p.renameConflict(from, to)
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.Mkdir(to, 0o770)
+	}
+	return err == nil, err
+}
+
+func (p *pass) putBackFile(ctx context.Context, share, root, name string, group group) error {
+	from, to := filepath.Join(root, asideFolder, string(group), name), filepath.Join(root, name)
 	known, err := p.client.entries(ctx, p.settings.Folders[share].ID, name)
 	if err != nil {
 		return err
 	}
 	others := known.Global
-	if !others.exists() {
-		return p.putBeside(share, from, to, name, false)
+	switch {
+	case group == since:
+		return p.putBackNewer(share, root, from, to, name, others)
+	case group == before && !others.exists():
+		err := renameNoReplace(from, to)
+		if errors.Is(err, fs.ErrExist) {
+			p.sayConflict(share, name)
+			err = p.renameConflict(from, to)
+		}
+		return err
 	}
-	if info.Mode().IsRegular() && others.Type == fileType && others.Size > 0 {
-		zeros, err := isZeros(from)
-		switch {
-		case errors.Is(err, unix.EIO):
-			// Nobody can read it, and the others have it. It stays where nothing is
-			// sent.
-			p.Log.Warn("a file can't be read; another node has it", "share", share, "file", name, "kept in", versionsFolder)
-			to = filepath.Join(root, versionsFolder, name)
-			if err := os.MkdirAll(filepath.Dir(to), 0o770); err != nil {
-				return err
-			}
-			return renameConflict(from, to, p.shortID())
-		case err != nil:
+	if group == damaged || others.Type == fileType && others.Size > 0 {
+		// Where nothing was stored, or can be read, there is nothing to look at
+		// beside what the others have. It is kept all the same, for a while.
+		empty, err := isZeros(from)
+		if errors.Is(err, unix.EIO) {
+			empty, err = true, nil
+		}
+		if err != nil {
 			return err
-		case zeros:
-			// What was never stored says nothing that the others' version doesn't.
-			return os.Remove(from)
+		}
+		if empty {
+			return p.archive(root, from, name)
 		}
 	}
-	if info.ModTime().Before(since) {
-		return p.putBeside(share, from, to, name, true)
-	}
-	// Somebody has changed it since: it is the newest.
-	err = renameNoReplace(from, to)
+	p.sayConflict(share, name)
+	return p.renameConflict(from, to)
+}
+
+// putBackNewer puts back what somebody has written since: it is the newest. In
+// its place may already be what the others have.
+func (p *pass) putBackNewer(share, root, from, to, name string, others entry) error {
+	err := renameNoReplace(from, to)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	if info, err := os.Lstat(to); err != nil || !others.exists() || !info.Mode().IsRegular() || info.Size() != others.Size || !info.ModTime().Equal(others.Modified) {
+		p.sayConflict(share, name)
+		return p.renameConflict(from, to)
+	}
 	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE); err != nil {
-		return err
+		return &os.LinkError{Op: "exchange", Old: from, New: to, Err: err}
 	}
-	replaced, err := os.Lstat(from)
-	if err != nil {
-		return err
-	}
-	if replaced.Mode().IsRegular() && replaced.Size() == others.Size && replaced.ModTime().Equal(others.Modified) {
-		return os.Remove(from)
-	}
-	return p.putBeside(share, from, to, name, true)
+	return p.archive(root, from, name)
 }
 
-// putBeside puts a file back under its own name or, when that is not to be
-// or taken, as a conflict copy.
-func (p *pass) putBeside(share, from, to, name string, conflict bool) error {
-	if !conflict {
-		if err := renameNoReplace(from, to); !errors.Is(err, fs.ErrExist) {
+func (p *pass) sayConflict(share, name string) {
+	p.Log.Warn("two versions differ: one stays beside the other as a conflict copy", "share", share, "name", name)
+}
+
+// makeFolders makes a folder below another, and those on the way. What isn't a
+// folder makes room as a conflict copy does.
+func (p *pass) makeFolders(base, relative string) error {
+	if err := os.MkdirAll(base, 0o770); err != nil {
+		return err
+	}
+	path := base
+	for part := range strings.SplitSeq(filepath.Clean(relative), "/") {
+		path = filepath.Join(path, part)
+		info, err := os.Lstat(path)
+		if err == nil && info.IsDir() {
+			continue
+		}
+		if err == nil {
+			err = p.renameConflict(path, path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Mkdir(path, 0o770); err != nil {
 			return err
 		}
 	}
-	p.Log.Warn("two versions of a file differ: one stays beside the other as a conflict copy", "share", share, "file", name)
-	return renameConflict(from, to, p.shortID())
+	return nil
 }
 
 func renameNoReplace(from, to string) error {
@@ -176,31 +260,45 @@ func renameNoReplace(from, to string) error {
 	return nil
 }
 
-// renameConflict renames a file to a conflict copy of path.
-func renameConflict(from, path, by string) error {
+// renameMarked renames a file to path with a mark that begins with prefix and
+// tells the time, and ends with suffix.
+func renameMarked(from, path, prefix, suffix string) error {
 	for at := time.Now(); ; at = at.Add(time.Second) {
-		err := renameNoReplace(from, conflictName(path, at, by))
+		err := renameNoReplace(from, marked(path, prefix+at.Format("20060102-150405")+suffix))
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 }
 
-// conflictName is the name that Syncthing gives to a conflict copy.
-func conflictName(path string, at time.Time, by string) string {
+// renameConflict renames a file to a conflict copy of path, as Syncthing names
+// it.
+func (p *pass) renameConflict(from, path string) error {
+	id, _, _ := strings.Cut(string(p.peers.IDs[p.Node]), "-")
+	return renameMarked(from, path, ".sync-conflict-", "-"+id)
+}
+
+// archive moves a file to the versions that Syncthing keeps, and ends in time.
+func (p *pass) archive(root, from, name string) error {
+	versions := filepath.Join(root, versionsFolder)
+	if err := p.makeFolders(versions, filepath.Dir(name)); err != nil {
+		return err
+	}
+	return renameMarked(from, filepath.Join(versions, name), "~", "")
+}
+
+// marked puts a mark between a name and its extension; a name that gets too
+// long loses its end.
+func marked(path, mark string) string {
+	const longest, longestExtension = 255, 32
 	folder, name := filepath.Split(path)
 	extension := filepath.Ext(name)
-	mark := fmt.Sprintf(".sync-conflict-%s-%s", at.Format("20060102-150405"), by)
-	const longest = 255
+	if len(extension) > longestExtension {
+		extension = ""
+	}
 	base := strings.TrimSuffix(name, extension)
-	if room := longest - len(mark) - len(extension); room > 0 && len(base) > room {
+	if room := longest - len(mark) - len(extension); len(base) > room {
 		base = strings.ToValidUTF8(base[:room], "")
 	}
 	return folder + base + mark + extension
-}
-
-// shortID is how Syncthing names a device in a conflict copy.
-func (p *pass) shortID() string {
-	id, _, _ := strings.Cut(string(p.peers.IDs[p.Node]), "-")
-	return id
 }

@@ -240,6 +240,8 @@ type FolderStatus struct {
 	NeedBytes      int64  `json:"needBytes"`
 	NeedTotalItems int64  `json:"needTotalItems"`
 	Errors         int64  `json:"errors"`
+
+	ReceiveOnlyTotalItems int `json:"receiveOnlyTotalItems"` // local changes
 }
 
 // Folder returns how a folder is doing here.

@@ -12,9 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,21 +20,24 @@ import (
 	"github.com/tmorin/homecloud/internal/config"
 )
 
-// suspectBefore is how long before the last stored change a file may have been
-// written and still not be stored whole. Linux writes back after 30 s, file
-// systems commit after up to 30 s more, and a slow disk has a queue.
+// suspectBefore is how long before the last moment of which the disk knows a
+// file may have been written and still not be stored whole. Linux writes back
+// after 30 s, file systems commit after up to 30 s more, and a slow disk has a
+// queue.
 const suspectBefore = 5 * time.Minute
 
 // damaged returns the files whose content isn't what the index says although
 // size and time are: a file that was given its size first, as Windows does,
-// and whose content was never stored reads as zeros. Only those count that
-// another connected device has.
+// and whose content was never stored reads as zeros.
 func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]entry, error) {
+	if memory.Stored.IsZero() {
+		return nil, nil // all of it is indexed anew
+	}
 	id := p.settings.Folders[share].ID
 	var damaged []entry
 	err := p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
-		suspects, err := lastWritten(root, memory.Since)
+		suspects, err := lastWritten(root, memory.Stored.Add(-suspectBefore), memory.Since)
 		if err != nil {
 			return err
 		}
@@ -45,7 +46,7 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 			if err != nil {
 				return err
 			}
-			if !known.Local.exists() || known.Local.Type != fileType || len(known.Availability) == 0 || !same(known.Local, known.Global) {
+			if !known.Local.exists() || known.Local.Type != fileType {
 				continue
 			}
 			good, err := holds(filepath.Join(root, name), known.Local)
@@ -53,7 +54,7 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 				return err
 			}
 			if !good {
-				p.Log.Warn("a file was damaged when the disk was torn away; another node has it", "share", share, "file", name)
+				p.Log.Warn("a file was damaged when the disk was torn away: it is fetched from the others", "share", share, "file", name)
 				damaged = append(damaged, known.Local)
 			}
 		}
@@ -62,17 +63,10 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 	return damaged, err
 }
 
-// lastWritten lists the files, relative to root, that were written last before
-// since: up to suspectBefore earlier than the very last.
-func lastWritten(root string, since time.Time) ([]string, error) {
-	type written struct {
-		name string
-		at   time.Time
-	}
-	var files []written
-	var last time.Time
-	tooEarly := func(w written) bool { return last.Sub(w.at) > suspectBefore }
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+// lastWritten lists the files, relative to root, that were written from a
+// moment on and not since another.
+func lastWritten(root string, from, since time.Time) (names []string, err error) {
+	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // somebody has just removed it
 		}
@@ -96,25 +90,11 @@ func lastWritten(root string, since time.Time) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || !info.Mode().IsRegular() {
-			return nil
-		}
-		w := written{name, time.Unix(stat.Ctim.Unix())}
-		if !w.at.Before(since) || tooEarly(w) {
-			return nil
-		}
-		files = append(files, w)
-		if w.at.After(last) {
-			last = w.at
-			files = slices.DeleteFunc(files, tooEarly)
+		if info.Mode().IsRegular() && writtenSince(info, from) && !writtenSince(info, since) {
+			names = append(names, name)
 		}
 		return nil
 	})
-	names := make([]string, 0, len(files))
-	for _, w := range files {
-		names = append(names, w.name)
-	}
 	return names, err
 }
 

@@ -3,7 +3,9 @@ package syncthing
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -27,7 +29,7 @@ import (
 func (p *pass) settleDifferences(ctx context.Context, share string, current object, memory shareState) (bool, error) {
 	id := p.settings.Folders[share].ID
 	if !p.hasOthers(share) {
-		return true, p.putBack(ctx, share, memory) // nobody to be told anything
+		return true, p.putBack(ctx, share) // nobody to be told anything
 	}
 	if text(current, "type") != "receiveonly" || current["fsWatcherEnabled"] != false {
 		return false, nil // it is made quiet first
@@ -39,18 +41,27 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if heard, err := p.hearOthers(ctx, id); err != nil || !heard {
 		return false, err
 	}
-	damaged, err := p.damaged(ctx, share, memory)
+	bad, err := p.damaged(ctx, share, memory)
 	if err != nil {
+		return false, err
+	}
+	if err := p.setAside(share, bad, func(fs.FileInfo) group { return damaged }); err != nil {
 		return false, err
 	}
 	changes, lying, err := p.differences(ctx, id, nil)
 	if err != nil {
 		return false, err
 	}
-	aside := append(lying, damaged...)
-	if err := p.setAside(share, aside); err != nil {
+	err = p.setAside(share, lying, func(info fs.FileInfo) group {
+		if writtenSince(info, memory.Since) {
+			return since
+		}
+		return before
+	})
+	if err != nil {
 		return false, err
 	}
+	aside := append(lying, bad...)
 	if err := p.failpoint("set aside"); err != nil {
 		return false, err
 	}
@@ -76,7 +87,7 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	}
 	if len(changes) > 0 {
 		p.Log.Info("the disk differs from what the others have", "share", share,
-			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(damaged), "set aside", len(aside))
+			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(bad), "set aside", len(aside))
 		if reverted, err := p.revert(ctx, id, changes); err != nil || !reverted {
 			return false, err
 		}
@@ -84,7 +95,7 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err := p.failpoint("reverted"); err != nil {
 		return false, err
 	}
-	return true, p.putBack(ctx, share, memory)
+	return true, p.putBack(ctx, share)
 }
 
 // revertLimit is how long to wait for a revert in one pass.
@@ -103,7 +114,7 @@ func (p *pass) revert(ctx context.Context, id string, changes []entry) (bool, er
 		listed[change.Name] = change.Deleted || change.Type != folderType
 	}
 	for begin := time.Now(); time.Since(begin) < revertLimit; {
-		left, err := p.client.localChanges(ctx, id)
+		left, err := p.localChanges(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -123,7 +134,7 @@ func (p *pass) revert(ctx context.Context, id string, changes []entry) (bool, er
 // disk and aren't the same as what the others have. equal names some that are
 // known to be the same.
 func (p *pass) differences(ctx context.Context, id string, equal map[string]bool) (all, lying []entry, err error) {
-	if all, err = p.client.localChanges(ctx, id); err != nil {
+	if all, err = p.localChanges(ctx, id); err != nil {
 		return nil, nil, err
 	}
 	for _, change := range all {
@@ -139,6 +150,29 @@ func (p *pass) differences(ctx context.Context, id string, equal map[string]bool
 		}
 	}
 	return all, lying, nil
+}
+
+// localChanges returns the whole list of local changes: it comes in portions,
+// and one that changed in between could lack something.
+func (p *pass) localChanges(ctx context.Context, id string) ([]entry, error) {
+	for range 5 {
+		before, err := p.client.Folder(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		changes, err := p.client.localChanges(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		after, err := p.client.Folder(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if len(changes) == before.ReceiveOnlyTotalItems && len(changes) == after.ReceiveOnlyTotalItems {
+			return changes, nil
+		}
+	}
+	return nil, errors.New("the differences from the other nodes keep changing")
 }
 
 // same says whether what lies here is what the others have.

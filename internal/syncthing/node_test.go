@@ -69,9 +69,10 @@ type node struct {
 	id         config.DeviceID
 	log        *lockedBuffer // of the reconciler
 	daemon     *exec.Cmd
-	interrupt  atomic.Value             // failpoint at which the reconciler stops
-	reached    atomic.Bool              // it was there
-	scans      atomic.Int64             // that the reconciler asked for
+	interrupt  atomic.Value // failpoint at which the reconciler stops
+	reached    atomic.Bool  // it was there
+	scans      atomic.Int64 // that the reconciler asked for
+	session    *syncthing.Session
 	endSession func(orderly bool) error // nil: it was started without a disk
 	reconciler func()                   // ends it
 	changes    *atomic.Int64            // that the reconciler asked for
@@ -177,8 +178,10 @@ func (n *node) startDaemon() {
 	n.t.Helper()
 	n.endSession = nil
 	if found, err := n.disk.Expectation().Check(); err == nil {
-		session := syncthing.Session{Disk: n.disk.Expectation(), Home: n.home, Log: slog.New(slog.NewTextHandler(n.log, nil))}
-		n.endSession, err = session.Begin(found)
+		if n.session == nil {
+			n.session = &syncthing.Session{Disk: n.disk.Expectation(), Home: n.home, Log: slog.New(slog.NewTextHandler(n.log, nil))}
+		}
+		n.endSession, err = n.session.Begin(found)
 		require.NoError(n.t, err)
 	}
 	n.daemon = exec.Command(n.binary, "serve", "--home="+n.home, "--no-browser", "--no-restart", "--gui-address=unix://"+n.socket)
@@ -217,11 +220,19 @@ func (n *node) tear(rollBack func()) {
 
 func (n *node) pull(rollBack func()) {
 	n.t.Helper()
-	require.NoError(n.t, n.daemon.Process.Kill())
+	_ = n.daemon.Process.Kill()
 	_ = n.daemon.Wait()
 	require.NoError(n.t, n.endSession(false))
 	n.disk.Unmount()
 	rollBack()
+}
+
+// killGate ends gate and Syncthing at once, as a lack of memory may.
+func (n *node) killGate() {
+	n.t.Helper()
+	require.NoError(n.t, n.daemon.Process.Kill())
+	_ = n.daemon.Wait()
+	n.session = nil
 }
 
 func (n *node) plugIn() {
@@ -312,11 +323,15 @@ func (n *node) rest(path string, answer any) {
 	require.NoError(n.t, n.tryREST(path, answer))
 }
 
-func (n *node) tryREST(path string, answer any) error {
+func (n *node) tryPost(path string) error { return n.ask(http.MethodPost, path, nil) }
+
+func (n *node) tryREST(path string, answer any) error { return n.ask(http.MethodGet, path, answer) }
+
+func (n *node) ask(method, path string, answer any) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", n.socket)
 	}}}
-	request, err := http.NewRequest(http.MethodGet, "http://syncthing"+path, nil)
+	request, err := http.NewRequest(method, "http://syncthing"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -326,6 +341,9 @@ func (n *node) tryREST(path string, answer any) error {
 		return err
 	}
 	defer response.Body.Close()
+	if answer == nil {
+		return nil
+	}
 	return json.NewDecoder(response.Body).Decode(answer)
 }
 

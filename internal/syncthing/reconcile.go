@@ -2,8 +2,10 @@ package syncthing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -241,7 +243,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 		if settled {
 			p.Log.Info("the share sends again", "share", share)
-			memory.Settling, memory.Since = false, time.Time{}
+			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
 		} else {
 			p.waiting = true
 		}
@@ -309,8 +311,17 @@ func (p *pass) lookAgain(id string, memory shareState) bool {
 	return false
 }
 
+// within works on the disk. Errors name its path as a person knows it.
 func (p *pass) within(do func(top string) error) error {
-	return p.disk.Within(p.verdict.Found.Identity, do)
+	passage := ""
+	err := p.disk.Within(p.verdict.Found.Identity, func(top string) error {
+		passage = top
+		return do(top)
+	})
+	if err == nil || passage == "" {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), passage, p.disk.Path()), "\n", "; "))
 }
 
 // Ready says whether the Syncthing behind a socket answers. It needs no disk.

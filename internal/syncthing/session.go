@@ -35,6 +35,8 @@ type Session struct {
 	Disk disk.Expectation
 	Home string // of Syncthing
 	Log  *slog.Logger
+
+	abandoned time.Time // when the last one ended with a disk that wasn't right
 }
 
 // sessionFile holds the session's name, in the folder of the disk where only
@@ -47,10 +49,15 @@ type session struct {
 	Generation string `json:"generation"` // of the disk it was on
 	// Ended says that the disk has stored everything that Syncthing knew.
 	Ended bool `json:"ended"`
+	// Boot and Mount tell whether the disk has gone on being mounted since: then
+	// only Syncthing or its gate was killed, and nothing is lost. Mount is zero
+	// where the kernel gives the numbers of mounts twice.
+	Boot  string `json:"boot,omitempty"`
+	Mount uint64 `json:"mount,omitempty"`
 }
 
 // Begin is a gate's Begin.
-func (s Session) Begin(found disk.Found) (end func(orderly bool) error, err error) {
+func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("syncthing: begin a session: %w", err)
@@ -65,7 +72,10 @@ func (s Session) Begin(found disk.Found) (end func(orderly bool) error, err erro
 	if err != nil {
 		return nil, err
 	}
-	begun := session{Name: rand.Text(), Generation: found.Sentinel.Generation}
+	begun, err := newSession(found)
+	if err != nil {
+		return nil, err
+	}
 	// Errors of writing back are told to those who had opened the file system
 	// when they happened.
 	var folder *os.File
@@ -79,8 +89,14 @@ func (s Session) Begin(found disk.Found) (end func(orderly bool) error, err erro
 			return err
 		}
 		name := strings.TrimSpace(string(before))
-		if err := s.distrust(&state, begun.Generation, name); err != nil {
-			return err
+		if !s.inOrder(state.Session, begun, name) {
+			stored, err := lastStored(path)
+			if err != nil {
+				return err
+			}
+			if err := s.distrust(&state, begun, stored); err != nil {
+				return err
+			}
 		}
 		_, err = mounted.Replace(filepath.Join(path, sessionFile), []byte(begun.Name+"\n"), 0o660)
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
@@ -98,23 +114,87 @@ func (s Session) Begin(found disk.Found) (end func(orderly bool) error, err erro
 		}
 		return nil, err
 	}
+	s.abandoned = time.Time{}
 	return func(orderly bool) error { return s.end(folder, begun, orderly) }, nil
 }
 
-// distrust decides whether the disk is torn, and makes its shares receive.
-func (s Session) distrust(state *state, generation, onDisk string) error {
-	last := state.Session
-	if last.Generation == generation && last.Ended && last.Name == onDisk {
-		return nil
+func newSession(found disk.Found) (session, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return session{}, err
 	}
+	begun := session{Name: rand.Text(), Generation: found.Sentinel.Generation, Boot: strings.TrimSpace(string(boot))}
+	if found.Identity.Unique {
+		begun.Mount = found.Identity.Mount
+	}
+	return begun, nil
+}
+
+// inOrder says whether the disk still has all that the index knows.
+func (s *Session) inOrder(last, begun session, onDisk string) bool {
+	if last.Generation != begun.Generation || last.Name != onDisk {
+		return false
+	}
+	stayed := s.abandoned.IsZero() && begun.Mount != 0 && last.Mount == begun.Mount && last.Boot == begun.Boot
+	return last.Ended || stayed
+}
+
+// lastStored is the last moment of which the disk knows: gates write in their
+// folder every few seconds.
+func lastStored(folder string) (time.Time, error) {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return time.Time{}, err
+	}
+	last := info.ModTime()
+	if info, err := os.Stat(filepath.Join(folder, sessionFile)); err == nil && info.ModTime().After(last) {
+		last = info.ModTime()
+	}
+	return last.UTC().Round(0), nil
+}
+
+// clockMargin is how much later than the last stored moment a disk may have
+// been written.
+const clockMargin = time.Minute
+
+// back is when the disk came back, zero when the clock can't tell: a board
+// without a battery may begin with a clock that is behind, and what the disk
+// was written before would seem to be later.
+func (s *Session) back(last, begun session, stored time.Time) time.Time {
+	if !s.abandoned.IsZero() {
+		return s.abandoned
+	}
+	if last.Boot == begun.Boot {
+		return now()
+	}
+	var uptime unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &uptime); err != nil {
+		return time.Time{}
+	}
+	booted := now().Add(-time.Duration(uptime.Nano()))
+	if earliest := stored.Add(clockMargin); booted.Before(earliest) {
+		if now().Before(earliest) {
+			return time.Time{}
+		}
+		return earliest
+	}
+	return booted
+}
+
+// distrust makes the shares of a torn disk receive.
+func (s *Session) distrust(state *state, begun session, stored time.Time) error {
+	back := s.back(state.Session, begun, stored)
 	var torn []string
 	for _, share := range sortedKeys(state.Shares) {
 		memory := state.Shares[share]
-		if memory.Generation != generation {
+		if memory.Generation != begun.Generation {
 			continue // the reconciler sees to another disk
 		}
 		torn = append(torn, share)
-		memory.Settling, memory.Since = true, now()
+		if !memory.Settling || memory.Stored.IsZero() || stored.Before(memory.Stored) {
+			memory.Stored = stored
+		}
+		memory.Settling, memory.Since = true, back
 		state.Shares[share] = memory
 	}
 	if torn == nil {
@@ -136,9 +216,10 @@ func (s Session) distrust(state *state, generation, onDisk string) error {
 	return err
 }
 
-func (s Session) end(folder *os.File, ended session, orderly bool) error {
+func (s *Session) end(folder *os.File, ended session, orderly bool) error {
 	defer folder.Close()
 	if !orderly {
+		s.abandoned = now()
 		return nil
 	}
 	if err := unix.Syncfs(int(folder.Fd())); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -47,13 +48,59 @@ func TestBlockSizeFollowsFromTheNumberOfBlocks(t *testing.T) {
 	}
 }
 
-func TestConflictNameFitsAndKeepsTheExtension(t *testing.T) {
-	at := now()
-	name := conflictName("a/photo.jpg", at, "ABCDEFG")
-	require.Regexp(t, `^a/photo\.sync-conflict-\d{8}-\d{6}-ABCDEFG\.jpg$`, name)
-	long := conflictName("a/"+strings.Repeat("ä", 124)+".jpg", at, "ABCDEFG")
-	require.LessOrEqual(t, len(long), len("a/")+255)
-	require.Regexp(t, `^a/ä+\.sync-conflict-.*\.jpg$`, long)
+func TestMarkedNameFitsAndKeepsTheExtension(t *testing.T) {
+	const mark = ".sync-conflict-20260102-030405-ABCDEFG"
+	require.Equal(t, "a/photo"+mark+".jpg", marked("a/photo.jpg", mark))
+	for _, name := range []string{strings.Repeat("ä", 124) + ".jpg", "v." + strings.Repeat("x", 250), strings.Repeat("y", 255), "." + strings.Repeat("z", 200)} {
+		got := marked("a/"+name, mark)
+		require.LessOrEqual(t, len(got), len("a/")+255, name)
+		require.Contains(t, got, mark)
+	}
+	require.Regexp(t, `ä`+mark+`\.jpg$`, marked(strings.Repeat("ä", 124)+".jpg", mark))
+}
+
+func TestWhenADiskCameBack(t *testing.T) {
+	here, before := session{Boot: "now"}, session{Boot: "before"}
+	long := now().Add(-time.Hour * 24 * 365)
+	s := &Session{}
+	require.WithinDuration(t, now(), s.back(here, here, now()), time.Second, "the same boot: only now is sure")
+	booted := s.back(before, here, long)
+	require.True(t, booted.Before(now()) && booted.After(long), "another boot: since then")
+	require.Zero(t, s.back(before, here, now()), "a clock that is behind what the disk knows tells nothing")
+	require.Zero(t, s.back(session{}, here, now().Add(time.Hour)))
+	s.abandoned = long
+	require.Equal(t, long, s.back(here, here, now()), "the gate saw it go")
+}
+
+func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
+	last := session{Name: "a", Generation: "g", Boot: "b", Mount: 7}
+	tests := []struct {
+		name      string
+		change    func(last, begun *session)
+		onDisk    string
+		abandoned bool
+		want      bool
+	}{
+		{"only a process was killed", func(*session, *session) {}, "a", false, true},
+		{"ended", func(l, b *session) { l.Ended, b.Mount, b.Boot = true, 8, "c" }, "a", false, true},
+		{"mounted anew", func(_, b *session) { b.Mount = 8 }, "a", false, false},
+		{"booted anew", func(_, b *session) { b.Boot = "c" }, "a", false, false},
+		{"numbers of mounts come twice", func(l, b *session) { l.Mount, b.Mount = 0, 0 }, "a", false, false},
+		{"the gate saw it go", func(*session, *session) {}, "a", true, false},
+		{"an older copy", func(l, _ *session) { l.Ended = true }, "z", false, false},
+		{"another disk", func(l, b *session) { l.Ended, b.Generation = true, "h" }, "a", false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			was, begun := last, last
+			test.change(&was, &begun)
+			s := &Session{}
+			if test.abandoned {
+				s.abandoned = now()
+			}
+			require.Equal(t, test.want, s.inOrder(was, begun, test.onDisk))
+		})
+	}
 }
 
 func FuzzQuietFolders(f *testing.F) {

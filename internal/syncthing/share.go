@@ -96,7 +96,7 @@ func checkShare(top, share, generation string) error {
 	for _, needed := range []string{path, filepath.Join(path, markerName(generation))} {
 		if _, err := os.Lstat(needed); err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
-				return errors.New(strings.Replace(err.Error(), top, "", 1))
+				return err
 			}
 			return fmt.Errorf("%s has vanished from the disk; nothing is sent or made anew: bring it back from a snapshot, or adopt the disk as a new one (remove its %s, then `disk adopt`) to fetch everything from the other nodes",
 				strings.TrimPrefix(needed, top+"/"), config.SentinelFile)

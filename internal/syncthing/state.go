@@ -37,9 +37,12 @@ type shareState struct {
 	// Settling: what differs on the disk from what the others have is to be
 	// settled before the share may send.
 	Settling bool `json:"settling,omitempty"`
-	// Since is when receiving or settling was decided: what was written later
-	// is a change that somebody has made since, not a remnant.
+	// Since is when the disk came back: what was written later is a change that
+	// somebody has made, not a remnant. Zero: the clock can't tell.
 	Since time.Time `json:"since,omitzero"`
+	// Stored is the last moment of which the disk knew when it wasn't left in
+	// order. Zero: it is another disk.
+	Stored time.Time `json:"stored,omitzero"`
 }
 
 // lockFile keeps a session from beginning while the reconciler works with what

@@ -2,6 +2,7 @@ package syncthing_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -116,15 +117,13 @@ func TestTornDiskKeepsWhatOnlyItHas(t *testing.T) {
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
 	a.stopDaemon()
-	b.pull(func() {})
-	b.disk.Mount()
+	require.NoError(t, b.daemon.Process.Kill()) // it learns nothing of what follows
 	require.NoError(t, os.MkdirAll(b.share("last/empty"), 0o770))
 	b.put("last/moment", "unknown to the index")
 	b.put("file-00", "half of a new content")
-	before := time.Now().Add(-time.Minute)
-	require.NoError(t, os.Chtimes(b.share("file-00"), before, before))
 	require.NoError(t, os.Symlink("last/moment", b.share("link")))
-	b.startDaemon()
+	b.pull(func() {})
+	b.plugIn()
 	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" })
 	b.put("file-01", "changed by somebody since")
 	b.put("since", "new since")
@@ -184,24 +183,17 @@ func TestBothDisksTorn(t *testing.T) {
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
-	a.stored()
-	b.stored()
-	rollBackA, rollBackB := a.disk.Remember(), b.disk.Remember()
 	a.put("from-1", "one")
 	b.put("from-2", "two")
 	c.eventually("exchanged", func() bool { return a.has("from-2", "two") && b.has("from-1", "one") })
 	c.eventually("and known", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
 	// Each has stored what came from the other, and lost its own.
-	lose := func(n *node, own string, rollBack func()) {
-		_ = rollBack
-		require.NoError(t, os.Remove(n.share(own)))
-	}
-	require.NoError(t, a.daemon.Process.Kill())
-	require.NoError(t, b.daemon.Process.Kill())
-	_, _ = a.daemon.Process.Wait()
-	_, _ = b.daemon.Process.Wait()
-	lose(a, "from-1", rollBackA)
-	lose(b, "from-2", rollBackB)
+	a.pull(func() {})
+	b.pull(func() {})
+	a.disk.Mount()
+	b.disk.Mount()
+	require.NoError(t, os.Remove(a.share("from-1")))
+	require.NoError(t, os.Remove(b.share("from-2")))
 	a.startDaemon()
 	b.startDaemon()
 	c.eventually("both have both", func() bool {
@@ -295,6 +287,154 @@ func TestFullDiskBeginsASession(t *testing.T) {
 	b.put("new", "when there is room again")
 	c.eventually("it goes on", func() bool { return a.has("new", "when there is room again") })
 	requireGood(t, a)
+}
+
+// A file's own time is what a client has set: it tells nothing.
+func TestTimeInTheFutureDoesNotRollBack(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.put("future", "older")
+	future := time.Now().Add(24 * 365 * time.Hour)
+	require.NoError(t, os.Chtimes(b.share("future"), future, future))
+	c.eventually("both have it", func() bool { return a.has("future", "older") })
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.put("future", "newer")
+	require.NoError(t, os.Chtimes(b.share("future"), future.Add(-time.Hour), future.Add(-time.Hour)))
+	c.eventually("both have the newer", func() bool { return a.has("future", "newer") })
+	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	b.tear(rollBack)
+	c.eventually("it comes back", func() bool { return b.has("future", "newer") })
+	c.eventually("the older one stays beside it", func() bool { return anyHas(a, "future.sync-conflict-", "older") })
+	require.True(t, a.has("future", "newer"))
+}
+
+// Somebody begins to write before the share is settled: what is still empty
+// then is a file like any other.
+func TestFileThatIsBeingWrittenIsNotTakenForLost(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	a.stopDaemon()
+	b.tear(func() {})
+	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" })
+	slow, err := os.Create(b.share("file-00")) // as an SMB client begins to overwrite
+	require.NoError(t, err)
+	defer slow.Close()
+	require.NoError(t, b.tryPost("/rest/db/scan?folder=home-photos"))
+	a.startDaemon()
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	_, err = slow.WriteString("written slowly")
+	require.NoError(t, err)
+	require.NoError(t, slow.Close())
+	c.eventually("it is the newest", func() bool { return b.has("file-00", "written slowly") && a.has("file-00", "written slowly") })
+}
+
+func TestLongNameKeepsNobodyElseAside(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	long := "v." + strings.Repeat("x", 225)
+	b.put(long, "older")
+	c.eventually("both have it", func() bool { return a.has(long, "older") })
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.put(long, "newer")
+	c.eventually("both have the newer", func() bool { return a.has(long, "newer") })
+	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	b.pull(rollBack)
+	b.disk.Mount()
+	b.put("zzz", "only here")
+	b.startDaemon()
+	c.eventually("all is settled", func() bool { return b.has(long, "newer") && a.has("zzz", "only here") })
+	require.True(t, anyHas(b, "v.xxx", "older"))
+}
+
+func TestNameThatBecameAFolderWhileItWasAside(t *testing.T) {
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.pull(func() {})
+	b.disk.Mount()
+	b.put("only", "a file")
+	b.interrupt.Store("set aside")
+	b.startDaemon()
+	c.eventually("interrupted", b.reached.Load)
+	require.NoError(t, os.Mkdir(b.share("only"), 0o770))
+	b.put("only/inner", "a folder")
+	b.interrupt.Store("")
+	b.tear(func() {})
+	c.eventually("both are kept", func() bool { return a.has("only/inner", "a folder") && anyHas(a, "only.sync-conflict-", "a file") })
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+}
+
+// The folder is what lies on the disk, the file what everybody has.
+func TestFileInPlaceOfAFolderKeepsItsName(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	require.NoError(t, os.MkdirAll(b.share("x/sub"), 0o770))
+	b.put("x/sub/inner", "inner")
+	c.eventually("both have the folder", func() bool { return a.has("x/sub/inner", "inner") })
+	b.stored()
+	rollBack := b.disk.Remember()
+	require.NoError(t, os.RemoveAll(b.share("x")))
+	b.put("x", "a file now")
+	c.eventually("both have the file", func() bool { return a.has("x", "a file now") })
+	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	b.tear(rollBack)
+	c.eventually("it is a file again", func() bool { return b.has("x", "a file now") })
+	require.True(t, a.has("x", "a file now"))
+	c.eventually("the folder stays beside it", func() bool {
+		inner, err := filepath.Glob(a.share("x.sync-conflict-*/sub/inner"))
+		return err == nil && len(inner) == 1
+	})
+}
+
+// Whoever could tell is away for long.
+func TestZerosAreNotBelievedLater(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
+	b.put("photo", photo)
+	c.eventually("node 1 has it", func() bool { return a.has("photo", photo) })
+	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	a.stopDaemon()
+	b.stored()
+	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
+	b.waitLog("no other node answers")
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	a.startDaemon()
+	c.eventually("it is fetched when node 1 is back", func() bool { return b.has("photo", photo) })
+	require.True(t, a.has("photo", photo))
+}
+
+// The disk was there all the time: what happened meanwhile are wishes.
+func TestKilledGateLosesNothingAndUndoesNothing(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	found, err := b.disk.Expectation().Check()
+	require.NoError(t, err)
+	if !found.Identity.Unique {
+		t.Skip("tells mounts apart only from Linux 6.8 on")
+	}
+	b.log.Reset()
+	b.killGate()
+	require.NoError(t, os.Remove(b.share("file-00")))
+	b.put("file-01", "changed meanwhile")
+	b.startDaemon()
+	c.eventually("node 1 follows", func() bool { return !exists(a.share("file-00")) && a.has("file-01", "changed meanwhile") })
+	require.NotContains(t, b.log.String(), "left in order")
+	require.False(t, anyHas(b, "file-01.sync-conflict-", ""))
 }
 
 // completion is how much of the share n knows the other to have.

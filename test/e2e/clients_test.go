@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,6 +43,56 @@ func (l *laptop) smb(ctx context.Context, address, share, commands string) (stri
 		return string(output), fmt.Errorf("%s: %w: %s", command, err, output)
 	}
 	return string(output), nil
+}
+
+// stay opens a connection to a share and keeps it. The result lists the share through it, once.
+func (l *laptop) stay(t *testing.T, address, share string) (list func() (output string)) {
+	t.Helper()
+	// To a pipe, smbclient writes only at its end.
+	command := l.cloud.Driver.LAN(t.Context(), "stdbuf", "-o0", "smbclient", "//"+address+"/"+share, "-A", l.auth, "-t", "10")
+	input, err := command.StdinPipe()
+	require.NoError(t, err)
+	output := &lockedBuffer{}
+	command.Stdout, command.Stderr = output, output
+	require.NoError(t, command.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	t.Cleanup(func() { _ = command.Process.Kill() })
+	answer := func() string {
+		before := len(output.String())
+		if _, err := io.WriteString(input, "ls\n"); err != nil {
+			return "NT_STATUS_CONNECTION_DISCONNECTED: smbclient has ended"
+		}
+		text := ""
+		eventually(t, "smbclient answers", func(context.Context) error {
+			text = output.String()[before:]
+			if strings.Contains(text, "blocks available") || strings.Contains(text, "NT_STATUS") || len(ended) > 0 {
+				return nil
+			}
+			return fmt.Errorf("it says %q", text)
+		})
+		return text
+	}
+	require.Contains(t, answer(), "blocks available")
+	return answer
+}
+
+// lockedBuffer is written by one goroutine and read by another.
+type lockedBuffer struct {
+	lock   sync.Mutex
+	buffer strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.buffer.String()
 }
 
 // put copies a local file to a share.
