@@ -247,6 +247,9 @@ func comeAndGo(t *testing.T, c *twoBoards) {
 	require.NotContains(t, bobs(), "NT_STATUS", "bob's isn't")
 	require.Equal(t, before, pods(t, c.Cloud), "restarted")
 	require.Equal(t, "la la", board(t.Context(), t, c.Cloud, node.Name, "cat /srv/homecloud/data/shares/music/song.ogg"), "what it holds stays")
+	for _, node := range c.nodes {
+		board(t.Context(), t, c.Cloud, node.Name, "rm -r /srv/homecloud/data/shares/music") // no share any more: nobody would bring it to a new disk
+	}
 }
 
 func diskPulled(t *testing.T, c *twoBoards) {
