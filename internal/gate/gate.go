@@ -95,6 +95,9 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 			if final, code, err := r.reaped(ctx, e); final || err != nil {
 				return code, err
 			}
+		case <-r.again:
+			r.again = nil
+			r.begin()
 		case b := <-r.begun:
 			if err := r.launch(b); err != nil {
 				return 1, err
@@ -138,6 +141,7 @@ type run struct {
 	conclusions chan disk.Verdict // what the disk is after the daemon ended by itself
 
 	turn   uint64           // counts the starts
+	again  <-chan time.Time // when Begin, which didn't agree, is asked again
 	begun  chan beginning   // what Begin has said
 	stored chan uint64      // the turn whose end function has returned
 	end    func(bool) error // of the daemon that runs; nil: none to call
@@ -191,7 +195,7 @@ func (r *run) follow(v disk.Verdict) error {
 // start starts the daemon if the verdict allows it.
 func (r *run) start(v disk.Verdict) error {
 	r.abandon()
-	r.verdict, r.closing, r.dead = v, false, nil
+	r.verdict, r.closing, r.dead, r.again = v, false, nil, nil
 	r.turn++
 	r.tell(v)
 	if !v.Open {
@@ -200,16 +204,15 @@ func (r *run) start(v disk.Verdict) error {
 	if r.Begin == nil && len(r.Follow) == 0 {
 		return r.launch(beginning{turn: r.turn})
 	}
-	r.begin(0)
+	r.begin()
 	return r.status.write(false, "the daemon's start is being prepared")
 }
 
 // begin asks Begin and looks at what is followed, aside: both may hang with the
 // disk.
-func (r *run) begin(after time.Duration) {
+func (r *run) begin() {
 	turn, found := r.turn, r.verdict.Found
 	go func() {
-		time.Sleep(after)
 		b := beginning{turn: turn}
 		if r.Begin != nil {
 			b.end, b.err = r.Begin(found)
@@ -229,7 +232,7 @@ func (r *run) launch(b beginning) error {
 	}
 	if b.err != nil {
 		r.Log.Warn("gate closed", "because", b.err)
-		r.begin(beginAgain)
+		r.again = time.After(beginAgain)
 		return r.status.write(false, b.err.Error())
 	}
 	r.end = b.end

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"hash"
 	"hash/adler32"
 	"io"
 	"io/fs"
@@ -137,7 +136,7 @@ func blockSize(e entry) int64 {
 // and Adler-32 (protocol.BlocksHash in its source).
 func blocksHash(content io.Reader, blockSize int64) ([]byte, error) {
 	all := sha256.New()
-	strong, weak := sha256.New(), hash.Hash32(adler32.New())
+	strong, weak := sha256.New(), adler32.New()
 	buffer := make([]byte, 128<<10)
 	for {
 		strong.Reset()

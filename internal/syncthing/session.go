@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,9 @@ type Session struct {
 	Home string // of Syncthing
 	Log  *slog.Logger
 
-	abandoned time.Time // when the last one ended with a disk that wasn't right
+	// abandoned is when the last one ended with a disk that wasn't right; nil: it
+	// didn't. A beginning may hang while another one is abandoned.
+	abandoned atomic.Pointer[time.Time]
 }
 
 // sessionFile holds the session's name, in the folder of the disk where only
@@ -114,7 +117,7 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 		}
 		return nil, err
 	}
-	s.abandoned = time.Time{}
+	s.abandoned.Store(nil)
 	return func(orderly bool) error { return s.end(folder, begun, orderly) }, nil
 }
 
@@ -135,7 +138,7 @@ func (s *Session) inOrder(last, begun session, onDisk string) bool {
 	if last.Generation != begun.Generation || last.Name != onDisk {
 		return false
 	}
-	stayed := s.abandoned.IsZero() && begun.Mount != 0 && last.Mount == begun.Mount && last.Boot == begun.Boot
+	stayed := s.abandoned.Load() == nil && begun.Mount != 0 && last.Mount == begun.Mount && last.Boot == begun.Boot
 	return last.Ended || stayed
 }
 
@@ -161,8 +164,8 @@ const clockMargin = time.Minute
 // without a battery may begin with a clock that is behind, and what the disk
 // was written before would seem to be later.
 func (s *Session) back(last, begun session, stored time.Time) time.Time {
-	if !s.abandoned.IsZero() {
-		return s.abandoned
+	if abandoned := s.abandoned.Load(); abandoned != nil {
+		return *abandoned
 	}
 	if last.Boot == begun.Boot {
 		return now()
@@ -219,7 +222,7 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 func (s *Session) end(folder *os.File, ended session, orderly bool) error {
 	defer folder.Close()
 	if !orderly {
-		s.abandoned = now()
+		s.abandoned.Store(new(now()))
 		return nil
 	}
 	if err := unix.Syncfs(int(folder.Fd())); err != nil {

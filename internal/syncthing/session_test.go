@@ -68,7 +68,7 @@ func TestWhenADiskCameBack(t *testing.T) {
 	require.True(t, booted.Before(now()) && booted.After(long), "another boot: since then")
 	require.Zero(t, s.back(before, here, now()), "a clock that is behind what the disk knows tells nothing")
 	require.Zero(t, s.back(session{}, here, now().Add(time.Hour)))
-	s.abandoned = long
+	s.abandoned.Store(&long)
 	require.Equal(t, long, s.back(here, here, now()), "the gate saw it go")
 }
 
@@ -96,7 +96,7 @@ func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
 			test.change(&was, &begun)
 			s := &Session{}
 			if test.abandoned {
-				s.abandoned = now()
+				s.abandoned.Store(new(now()))
 			}
 			require.Equal(t, test.want, s.inOrder(was, begun, test.onDisk))
 		})
