@@ -112,9 +112,7 @@ func (g *Gate) Run(ctx context.Context) (int, error) {
 		case <-looks.C:
 			r.look()
 		case l := <-r.looked:
-			if err := r.reload(l); err != nil {
-				return 1, err
-			}
+			r.reload(l)
 		case now := <-r.conclusions:
 			if final, code, err := r.conclude(now); final || err != nil {
 				return code, err

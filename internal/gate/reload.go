@@ -20,14 +20,20 @@ const (
 
 // reloading is what a gate knows of what its daemon has read.
 type reloading struct {
-	looked  chan look
-	looking bool
-	known   string    // the look that the daemon knows
-	since   time.Time // the daemon's start
-	pending string    // the look that it is being told of
-	teller  *child    // the command that tells it
-	limit   *time.Timer
+	looked   chan look
+	looking  bool
+	known    string    // the look that the daemon knows
+	since    time.Time // the daemon's start
+	pending  string    // the look that it is being told of
+	teller   *child    // the command that tells it
+	limit    *time.Timer
+	failed   int       // attempts in a row
+	tryAgain time.Time // not before
 }
+
+// retryAfter is the time between attempts to tell a daemon of a change, longer
+// and longer.
+func retryAfter(failed int) time.Duration { return min(time.Second<<min(failed, 6), time.Minute) }
 
 // look is what was seen of what is followed.
 type look struct {
@@ -37,7 +43,7 @@ type look struct {
 
 // look looks aside: a folder that is followed may hang with its disk.
 func (r *run) look() {
-	if len(r.Follow) == 0 || r.looking || r.teller != nil || !r.serving() || time.Since(r.since) < beginsWithin {
+	if len(r.Follow) == 0 || r.looking || r.teller != nil || !r.serving() || time.Since(r.since) < beginsWithin || time.Now().Before(r.tryAgain) {
 		return
 	}
 	r.looking = true
@@ -48,27 +54,27 @@ func (r *run) look() {
 func (r *run) serving() bool { return r.child != nil && r.dead == nil && !r.closing && !r.ending }
 
 // reload tells the daemon of a change.
-func (r *run) reload(l look) error {
+func (r *run) reload(l look) {
 	if l.turn != r.turn {
-		return nil // at what a daemon had read that has ended
+		return // at what a daemon had read that has ended
 	}
 	r.looking = false
 	if !r.serving() || l.print == r.known {
-		return nil
+		return
 	}
 	r.Log.Info("the daemon reads its configuration again", "command", r.Command[0])
 	if len(r.Reload) == 0 {
 		r.known = l.print
 		r.child.signal(syscall.SIGHUP)
-		return nil
+		return
 	}
 	command, err := r.reaper.start(r.Reload, r.Log)
 	if err != nil {
-		return err
+		r.reloadFailed("because", err)
+		return
 	}
 	r.pending, r.teller = l.print, command
 	r.limit = time.AfterFunc(reloadLimit, func() { command.signalGroup(syscall.SIGKILL) })
-	return nil
 }
 
 // reloaded notes the end of the command that tells the daemon of a change.
@@ -79,10 +85,17 @@ func (r *run) reloaded(e ended) {
 	r.limit.Stop()
 	r.teller = nil
 	if e.code() != 0 {
-		r.Log.Warn("the daemon can't be told to read its configuration again, next try follows", "command", r.Reload[0], "exit", e.code())
+		r.reloadFailed("exit", e.code())
 		return
 	}
-	r.known = r.pending
+	r.known, r.failed = r.pending, 0
+}
+
+func (r *run) reloadFailed(why ...any) {
+	r.failed++
+	wait := retryAfter(r.failed)
+	r.tryAgain = time.Now().Add(wait)
+	r.Log.Warn("the daemon can't be told to read its configuration again", append(why, "command", r.Reload[0], "next try after", wait)...)
 }
 
 // fingerprint changes with the content of files and the names in folders. What

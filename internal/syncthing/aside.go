@@ -33,58 +33,83 @@ const (
 
 // setAside moves what lies on the disk out of Syncthing's sight. Of a folder
 // only the name is noted, what is in it is listed by itself; it goes when it is
-// empty then.
-func (p *pass) setAside(share string, entries []entry, of func(fs.FileInfo) group) error {
+// empty then. What this account may not move goes into stuck: Syncthing, which
+// has the same account, can't delete it either.
+func (p *pass) setAside(share string, entries []entry, stuck map[string]bool, of func(fs.FileInfo) group) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	return p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
+		// Moving one name of a file changes the time of all of its names.
+		groups := map[string]group{}
 		var folders []string
 		for _, e := range entries {
-			from := filepath.Join(root, e.Name)
-			info, err := os.Lstat(from)
+			info, err := os.Lstat(filepath.Join(root, e.Name))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			folder, inner := filepath.Join(root, asideFolder, string(of(info))), filepath.Dir(e.Name)
+			groups[e.Name] = of(info)
 			if info.IsDir() {
-				inner = e.Name
+				folders = append(folders, e.Name)
 			}
-			if err := p.makeFolders(folder, inner); err != nil {
-				return err
-			}
-			if info.IsDir() {
-				folders = append(folders, from)
+		}
+		for _, e := range entries {
+			group, there := groups[e.Name]
+			if !there {
 				continue
 			}
-			p.Log.Debug("set aside", "share", share, "file", e.Name)
-			to := filepath.Join(folder, e.Name)
-			err = renameNoReplace(from, to)
-			if errors.Is(err, fs.ErrExist) {
-				// Written anew since an interrupted attempt: both are kept.
-				err = p.renameConflict(from, to)
+			err := p.setAsideOne(root, group, e.Name, slices.Contains(folders, e.Name))
+			if errors.Is(err, fs.ErrPermission) {
+				p.Log.Warn("it can't be set aside and stays", "share", share, "name", e.Name, "because", fs.ErrPermission)
+				stuck[e.Name] = true
+				continue
 			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
 				return err
 			}
 		}
 		slices.Sort(folders)
 		for _, folder := range slices.Backward(folders) {
-			_ = os.Remove(folder) // unless there is something in it that only lies here
+			_ = os.Remove(filepath.Join(root, folder)) // unless there is something in it that only lies here
 		}
 		return nil
 	})
 }
 
+func (p *pass) setAsideOne(root string, group group, name string, isFolder bool) error {
+	folder, inner := filepath.Join(root, asideFolder, string(group)), filepath.Dir(name)
+	if isFolder {
+		inner = name
+	}
+	if err := p.makeFolders(folder, inner); err != nil || isFolder {
+		return err
+	}
+	from, to := filepath.Join(root, name), filepath.Join(folder, name)
+	err := renameNoReplace(from, to)
+	if errors.Is(err, fs.ErrExist) {
+		// Written anew since an interrupted attempt: both are kept.
+		err = p.renameConflict(from, to)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // writtenSince says whether an inode was changed since a moment; it can't be
 // set to another time as a file's own time can. The zero moment is never.
 func writtenSince(info fs.FileInfo, moment time.Time) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && !moment.IsZero() && !time.Unix(stat.Ctim.Unix()).Before(moment)
+	return !moment.IsZero() && !inodeTime(info).Before(moment)
+}
+
+// inodeTime is when an inode was changed last (ctime).
+func inodeTime(info fs.FileInfo) time.Time {
+	stat, _ := info.Sys().(*syscall.Stat_t) // what every file system of Linux gives
+	return time.Unix(stat.Ctim.Unix()).UTC()
 }
 
 // putBack moves everything that was set aside back into the share, and beside
@@ -172,15 +197,21 @@ func (p *pass) putBackFolder(ctx context.Context, share, root, from, name string
 
 func (p *pass) putBackFile(ctx context.Context, share, root, name string, group group) error {
 	from, to := filepath.Join(root, asideFolder, string(group), name), filepath.Join(root, name)
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
 	known, err := p.client.entries(ctx, p.settings.Folders[share].ID, name)
 	if err != nil {
 		return err
 	}
 	others := known.Global
 	switch {
-	case group == since:
+	case group == since && !(others.exists() && info.ModTime().Before(others.Modified)):
+		// An inode's time also changes when a backup links it or Syncthing writes its
+		// name in another form: an older file is no newer version.
 		return p.putBackNewer(share, root, from, to, name, others)
-	case group == before && !others.exists():
+	case group != damaged && !others.exists():
 		err := renameNoReplace(from, to)
 		if errors.Is(err, fs.ErrExist) {
 			p.sayConflict(share, name)

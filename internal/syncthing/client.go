@@ -170,6 +170,14 @@ func (c *Client) beginScan(ctx context.Context, folder string) error {
 	return ctx.Err()
 }
 
+// lastScan is when a folder was looked at last from end to end and without an
+// error.
+func (c *Client) lastScan(ctx context.Context, folder string) (time.Time, error) {
+	var folders map[string]struct{ LastScan time.Time }
+	err := c.do(ctx, http.MethodGet, "/rest/stats/folder", nil, &folders)
+	return folders[folder].LastScan, err
+}
+
 // entry is a file, folder or link in the index.
 type entry struct {
 	Name       string

@@ -69,6 +69,9 @@ func lastWritten(root string, from, since time.Time) (names []string, err error)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // somebody has just removed it
 		}
+		if errors.Is(err, fs.ErrPermission) {
+			return filepath.SkipDir // Syncthing can't look into it either
+		}
 		if err != nil {
 			return err
 		}

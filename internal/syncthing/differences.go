@@ -34,6 +34,15 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if text(current, "type") != "receiveonly" || current["fsWatcherEnabled"] != false {
 		return false, nil // it is made quiet first
 	}
+	// Syncthing calls a folder idle whose first scan has failed: it would seem to
+	// differ in nothing.
+	scanned, err := p.client.lastScan(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if !scanned.After(p.started) {
+		return false, p.client.beginScan(ctx, id)
+	}
 	status, err := p.client.Folder(ctx, id)
 	if err != nil || status.State != "idle" {
 		return false, err
@@ -45,14 +54,15 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
-	if err := p.setAside(share, bad, func(fs.FileInfo) group { return damaged }); err != nil {
+	stuck := map[string]bool{}
+	if err := p.setAside(share, bad, stuck, func(fs.FileInfo) group { return damaged }); err != nil {
 		return false, err
 	}
 	changes, lying, err := p.differences(ctx, id, nil)
 	if err != nil {
 		return false, err
 	}
-	err = p.setAside(share, lying, func(info fs.FileInfo) group {
+	err = p.setAside(share, lying, stuck, func(info fs.FileInfo) group {
 		if writtenSince(info, memory.Since) {
 			return since
 		}
@@ -80,14 +90,15 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 			return false, err
 		}
 		for _, entry := range lying {
-			if entry.Type != folderType {
+			if entry.Type != folderType && !stuck[entry.Name] {
 				return false, nil // somebody has written it anew: once more
 			}
 		}
 	}
 	if len(changes) > 0 {
 		p.Log.Info("the disk differs from what the others have", "share", share,
-			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(bad), "set aside", len(aside))
+			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(bad), "set aside", len(aside)-len(stuck))
+		changes = slices.DeleteFunc(changes, func(e entry) bool { return stuck[e.Name] })
 		if reverted, err := p.revert(ctx, id, changes); err != nil || !reverted {
 			return false, err
 		}

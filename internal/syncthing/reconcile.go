@@ -184,7 +184,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 	}
-	receiving := false
+	receiving, settling := false, false
 	err := p.within(func(top string) error {
 		if memory.Generation == generation {
 			// Only Syncthing's own configuration was lost.
@@ -197,12 +197,14 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 		receiving = (holds || configured || memory.Generation != "") && p.hasPeers()
+		// What an interrupted settling has left aside is put back.
+		settling = isAside(top, share)
 		return makeShare(top, share, generation)
 	})
 	if err != nil {
 		return err
 	}
-	memory = shareState{Generation: generation, Receiving: receiving}
+	memory = shareState{Generation: generation, Receiving: receiving, Settling: settling}
 	if receiving {
 		memory.Since = now()
 	}
@@ -258,8 +260,12 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 	}
 	status, err := p.client.Folder(ctx, id)
-	if err == nil && status.State == "error" {
+	switch {
+	case err != nil:
+	case status.State == "error":
 		err = fmt.Errorf("stopped by Syncthing: %s", status.Error)
+	case memory.Receiving && status.Errors > 0:
+		err = fmt.Errorf("files can't be fetched from the other nodes, and until they are nothing is sent: %d", status.Errors)
 	}
 	return err
 }

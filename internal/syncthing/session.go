@@ -52,11 +52,11 @@ type session struct {
 	Generation string `json:"generation"` // of the disk it was on
 	// Ended says that the disk has stored everything that Syncthing knew.
 	Ended bool `json:"ended"`
-	// Boot and Mount tell whether the disk has gone on being mounted since: then
-	// only Syncthing or its gate was killed, and nothing is lost. Mount is zero
-	// where the kernel gives the numbers of mounts twice.
-	Boot  string `json:"boot,omitempty"`
-	Mount uint64 `json:"mount,omitempty"`
+	// Boot and Superblock tell whether the file system has gone on being mounted
+	// since: then only Syncthing or its gate was killed, and nothing is lost.
+	// Superblock is zero where that can't be told.
+	Boot       string `json:"boot,omitempty"`
+	Superblock uint64 `json:"superblock,omitempty"`
 }
 
 // Begin is a gate's Begin.
@@ -126,11 +126,30 @@ func newSession(found disk.Found) (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	begun := session{Name: rand.Text(), Generation: found.Sentinel.Generation, Boot: strings.TrimSpace(string(boot))}
-	if found.Identity.Unique {
-		begun.Mount = found.Identity.Mount
+	return session{
+		Name: rand.Text(), Generation: found.Sentinel.Generation,
+		Boot: strings.TrimSpace(string(boot)), Superblock: superblock(found),
+	}, nil
+}
+
+// superblock numbers a file system from its first mounting to its last
+// unmounting: the kernel makes a folder for it in sysfs, and gives no number
+// twice. The numbers of mounts don't serve: each container has its own.
+func superblock(found disk.Found) uint64 {
+	name := found.Sentinel.UUID
+	if found.FileSystem != "btrfs" {
+		device := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(found.Identity.Device), unix.Minor(found.Identity.Device))
+		target, err := os.Readlink(device)
+		if err != nil {
+			return 0
+		}
+		name = filepath.Base(target)
 	}
-	return begun, nil
+	var info unix.Stat_t
+	if err := unix.Stat(filepath.Join("/sys/fs", found.FileSystem, name), &info); err != nil {
+		return 0
+	}
+	return info.Ino
 }
 
 // inOrder says whether the disk still has all that the index knows.
@@ -138,7 +157,7 @@ func (s *Session) inOrder(last, begun session, onDisk string) bool {
 	if last.Generation != begun.Generation || last.Name != onDisk {
 		return false
 	}
-	stayed := s.abandoned.Load() == nil && begun.Mount != 0 && last.Mount == begun.Mount && last.Boot == begun.Boot
+	stayed := s.abandoned.Load() == nil && begun.Superblock != 0 && last.Superblock == begun.Superblock && last.Boot == begun.Boot
 	return last.Ended || stayed
 }
 
@@ -149,11 +168,11 @@ func lastStored(folder string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	last := info.ModTime()
-	if info, err := os.Stat(filepath.Join(folder, sessionFile)); err == nil && info.ModTime().After(last) {
-		last = info.ModTime()
+	last := inodeTime(info)
+	if info, err := os.Stat(filepath.Join(folder, sessionFile)); err == nil && inodeTime(info).After(last) {
+		last = inodeTime(info)
 	}
-	return last.UTC().Round(0), nil
+	return last, nil
 }
 
 // clockMargin is how much later than the last stored moment a disk may have
@@ -164,10 +183,15 @@ const clockMargin = time.Minute
 // without a battery may begin with a clock that is behind, and what the disk
 // was written before would seem to be later.
 func (s *Session) back(last, begun session, stored time.Time) time.Time {
-	if abandoned := s.abandoned.Load(); abandoned != nil {
+	abandoned := s.abandoned.Load()
+	switch {
+	case now().Before(stored):
+		return time.Time{}
+	case abandoned != nil && abandoned.Before(stored):
+		return now()
+	case abandoned != nil:
 		return *abandoned
-	}
-	if last.Boot == begun.Boot {
+	case last.Boot == begun.Boot:
 		return now()
 	}
 	var uptime unix.Timespec
@@ -223,11 +247,21 @@ func (s *Session) end(folder *os.File, ended session, orderly bool) error {
 	defer folder.Close()
 	if !orderly {
 		s.abandoned.Store(new(now()))
+		// For a gate that comes after this one. The lock may be held for a while, and
+		// this gate has other things to do.
+		go func() { _ = s.close(ended, func(last *session) { last.Superblock = 0 }) }()
 		return nil
 	}
 	if err := unix.Syncfs(int(folder.Fd())); err != nil {
-		return fmt.Errorf("syncthing: end a session: %w", os.NewSyscallError("syncfs", err))
+		s.abandoned.Store(new(now()))
+		return errors.Join(fmt.Errorf("syncthing: end a session: %w", os.NewSyscallError("syncfs", err)),
+			s.close(ended, func(last *session) { last.Superblock = 0 }))
 	}
+	return s.close(ended, func(last *session) { last.Ended = true })
+}
+
+// close notes how a session ended, unless another one has begun since.
+func (s *Session) close(ended session, note func(*session)) error {
 	unlock, err := lockState(s.Home, s.Log)
 	if err != nil {
 		return err
@@ -238,9 +272,9 @@ func (s *Session) end(folder *os.File, ended session, orderly bool) error {
 		return err
 	}
 	if state.Session != ended {
-		return nil // another one has begun since
+		return nil
 	}
-	state.Session.Ended = true
+	note(&state.Session)
 	return state.save(s.Home)
 }
 

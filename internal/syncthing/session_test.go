@@ -68,12 +68,13 @@ func TestWhenADiskCameBack(t *testing.T) {
 	require.True(t, booted.Before(now()) && booted.After(long), "another boot: since then")
 	require.Zero(t, s.back(before, here, now()), "a clock that is behind what the disk knows tells nothing")
 	require.Zero(t, s.back(session{}, here, now().Add(time.Hour)))
+	require.Zero(t, s.back(here, here, now().Add(time.Hour)), "in the same boot as well")
 	s.abandoned.Store(&long)
-	require.Equal(t, long, s.back(here, here, now()), "the gate saw it go")
+	require.Equal(t, long, s.back(here, here, long.Add(-time.Hour)), "the gate saw it go")
 }
 
 func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
-	last := session{Name: "a", Generation: "g", Boot: "b", Mount: 7}
+	last := session{Name: "a", Generation: "g", Boot: "b", Superblock: 7}
 	tests := []struct {
 		name      string
 		change    func(last, begun *session)
@@ -82,10 +83,10 @@ func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
 		want      bool
 	}{
 		{"only a process was killed", func(*session, *session) {}, "a", false, true},
-		{"ended", func(l, b *session) { l.Ended, b.Mount, b.Boot = true, 8, "c" }, "a", false, true},
-		{"mounted anew", func(_, b *session) { b.Mount = 8 }, "a", false, false},
+		{"ended", func(l, b *session) { l.Ended, b.Superblock, b.Boot = true, 8, "c" }, "a", false, true},
+		{"mounted anew", func(_, b *session) { b.Superblock = 8 }, "a", false, false},
 		{"booted anew", func(_, b *session) { b.Boot = "c" }, "a", false, false},
-		{"numbers of mounts come twice", func(l, b *session) { l.Mount, b.Mount = 0, 0 }, "a", false, false},
+		{"nobody can tell", func(l, b *session) { l.Superblock, b.Superblock = 0, 0 }, "a", false, false},
 		{"the gate saw it go", func(*session, *session) {}, "a", true, false},
 		{"an older copy", func(l, _ *session) { l.Ended = true }, "z", false, false},
 		{"another disk", func(l, b *session) { l.Ended, b.Generation = true, "h" }, "a", false, false},

@@ -118,13 +118,13 @@ func holdsData(top, share string) (bool, error) {
 			return true, nil
 		}
 	}
-	if err == nil {
-		_, err = os.Lstat(filepath.Join(top, config.SharesDirectory, share, asideFolder))
-		if errors.Is(err, os.ErrNotExist) {
-			return false, nil
-		}
-	}
-	return err == nil, err
+	return err == nil && isAside(top, share), err
+}
+
+// isAside says whether something of a share waits to be put back.
+func isAside(top, share string) bool {
+	folders, err := filepath.Glob(filepath.Join(top, config.SharesDirectory, share, markerFolder+"*", filepath.Base(asideFolder)))
+	return err == nil && len(folders) > 0
 }
 
 // writeIgnores reports whether the share's list of what isn't sent changed.
