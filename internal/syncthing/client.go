@@ -188,6 +188,8 @@ type entry struct {
 	Invalid    bool // not to be had: nobody is offered it
 	NumBlocks  int64
 	BlocksHash []byte // of the hashes of all blocks
+
+	added bool // a local change that nobody else knows
 }
 
 const (

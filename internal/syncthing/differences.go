@@ -62,6 +62,9 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
+	if len(bad) == 0 && onlyAdditions(changes) {
+		return true, p.putBack(ctx, share) // nothing to revert
+	}
 	err = p.setAside(share, lying, stuck, func(info fs.FileInfo) group {
 		if writtenSince(info, memory.Since) {
 			return since
@@ -148,7 +151,7 @@ func (p *pass) differences(ctx context.Context, id string, equal map[string]bool
 	if all, err = p.localChanges(ctx, id); err != nil {
 		return nil, nil, err
 	}
-	for _, change := range all {
+	for i, change := range all {
 		if change.Deleted || equal[change.Name] {
 			continue
 		}
@@ -156,11 +159,17 @@ func (p *pass) differences(ctx context.Context, id string, equal map[string]bool
 		if err != nil {
 			return nil, nil, err
 		}
+		all[i].added = !known.Global.exists()
 		if !same(change, known.Global) {
 			lying = append(lying, change)
 		}
 	}
 	return all, lying, nil
+}
+
+// onlyAdditions says whether the others have none of what was changed.
+func onlyAdditions(changes []entry) bool {
+	return !slices.ContainsFunc(changes, func(e entry) bool { return !e.added })
 }
 
 // localChanges returns the whole list of local changes: it comes in portions,

@@ -2,7 +2,6 @@ package syncthing
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,29 +15,30 @@ func TestShareSendsAgainOnlyWhenItHasEverything(t *testing.T) {
 		return s
 	}
 	tests := []struct {
-		name      string
-		local     FolderStatus
-		sources   []source
-		silentFor time.Duration
-		want      bool
+		name    string
+		local   FolderStatus
+		sources []source
+		silent  bool
+		want    bool
 	}{
-		{"everything received", idle, []source{full}, 0, true},
-		{"nobody connected", idle, nil, time.Hour, false},
-		{"scanning", FolderStatus{State: "scanning"}, []source{full}, 0, false},
-		{"bytes to come", FolderStatus{State: "idle", NeedBytes: 1}, []source{full}, 0, false},
-		{"only names to come", FolderStatus{State: "idle", NeedTotalItems: 1}, []source{full}, 0, false},
-		{"files that failed", FolderStatus{State: "idle", Errors: 1}, []source{full}, 0, false},
-		{"the other receives as well", idle, []source{with(func(c *Completion) { c.Completion = 99 })}, 0, false},
-		{"the other lacks folders", idle, []source{with(func(c *Completion) { c.NeedItems = 1 })}, 0, false},
-		{"the other has deletions to do", idle, []source{with(func(c *Completion) { c.NeedDeletes = 1 })}, 0, false},
-		{"the other doesn't have the share", idle, []source{with(func(c *Completion) { c.RemoteState = "notSharing" })}, time.Hour, false},
-		{"the other has told nothing yet", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, time.Second, false},
-		{"the other has nothing to tell", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, time.Minute, true},
-		{"one of two is enough", idle, []source{with(func(c *Completion) { c.Completion = 1 }), full}, 0, true},
+		{"everything received", idle, []source{full}, false, true},
+		{"nobody connected", idle, nil, true, false},
+		{"scanning", FolderStatus{State: "scanning"}, []source{full}, false, false},
+		{"bytes to come", FolderStatus{State: "idle", NeedBytes: 1}, []source{full}, false, false},
+		{"only names to come", FolderStatus{State: "idle", NeedTotalItems: 1}, []source{full}, false, false},
+		{"files that failed", FolderStatus{State: "idle", Errors: 1}, []source{full}, false, false},
+		{"the other receives as well", idle, []source{with(func(c *Completion) { c.Completion = 99 })}, false, false},
+		{"the other receives from nobody but us", idle, []source{with(func(c *Completion) { c.Completion = 50 })}, true, true},
+		{"the other lacks folders", idle, []source{with(func(c *Completion) { c.NeedItems = 1 })}, false, false},
+		{"the other has deletions to do", idle, []source{with(func(c *Completion) { c.NeedDeletes = 1 })}, false, false},
+		{"the other doesn't have the share", idle, []source{with(func(c *Completion) { c.RemoteState = "notSharing" })}, true, false},
+		{"the other has told nothing yet", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, false, false},
+		{"the other has nothing to tell", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, true, true},
+		{"one of two is enough", idle, []source{with(func(c *Completion) { c.Completion = 1 }), full}, false, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := isComplete(test.local, test.sources, func(string) time.Duration { return test.silentFor })
+			got := isComplete(test.local, test.sources, func(source) bool { return test.silent })
 			require.Equal(t, test.want, got)
 		})
 	}

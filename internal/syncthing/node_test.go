@@ -247,7 +247,7 @@ func (n *node) startReconciler() {
 	r := &syncthing.Reconciler{
 		Config: n.settingsFile(), Node: n.name, Peers: filepath.Join(n.folder, "peers"), Socket: n.proxy(), Home: n.home,
 		Log:  slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Look: 100 * time.Millisecond, Steady: 300 * time.Millisecond, Patience: 3 * time.Second,
+		Look: 100 * time.Millisecond, Steady: 300 * time.Millisecond, Patience: 3 * time.Second, Silence: time.Second,
 	}
 	syncthing.SetFailpoint(r, func(place string) error {
 		if n.interrupt.Load() != place {

@@ -2,6 +2,7 @@ package syncthing
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -17,12 +18,13 @@ func (p *pass) received(ctx context.Context, id string) (bool, error) {
 		return false, err
 	}
 	now := time.Now()
-	complete := isComplete(local, sources, func(node string) time.Duration {
-		key := id + " " + node
+	complete := isComplete(local, sources, func(s source) bool {
+		// Anything new it tells begins the silence anew.
+		key := fmt.Sprintf("%s %s %d", id, s.node, s.Sequence)
 		if p.silent[key].IsZero() {
 			p.silent[key] = now
 		}
-		return now.Sub(p.silent[key])
+		return now.Sub(p.silent[key]) >= p.Silence
 	})
 	if !complete {
 		delete(p.complete, id)
@@ -64,21 +66,17 @@ type source struct {
 	Completion
 }
 
-// emptyAfter is how long a node that has a share but told of no file is asked
-// before it is believed to have none.
-const emptyAfter = 30 * time.Second
-
 // isComplete decides whether a receiving share has everything: it is idle,
-// lacks nothing and failed at nothing, and a connected node that has the
-// share complete has told what is in it.
-func isComplete(local FolderStatus, sources []source, silentFor func(node string) time.Duration) bool {
+// lacks nothing and failed at nothing, and a connected node that has the share
+// complete has told what is in it. One that isn't complete, or has told of no
+// file, counts when it has told nothing new for a while: it may itself receive
+// from nobody but us.
+func isComplete(local FolderStatus, sources []source, silent func(source) bool) bool {
 	if local.State != "idle" || local.NeedBytes > 0 || local.NeedTotalItems > 0 || local.Errors > 0 {
 		return false
 	}
 	return slices.ContainsFunc(sources, func(s source) bool {
-		if s.RemoteState != "valid" || s.Completion.Completion < 100 || s.NeedItems > 0 || s.NeedDeletes > 0 {
-			return false
-		}
-		return s.Sequence > 0 || silentFor(s.node) >= emptyAfter
+		complete := s.Completion.Completion >= 100 && s.NeedItems == 0 && s.NeedDeletes == 0 && s.Sequence > 0
+		return s.RemoteState == "valid" && (complete || silent(s))
 	})
 }

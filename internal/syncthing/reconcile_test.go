@@ -157,6 +157,33 @@ func TestRemovedShareKeepsItsData(t *testing.T) {
 	require.Empty(t, leftovers)
 }
 
+// Both nodes begin with a new index then, and neither has anything that the
+// other could receive.
+func TestShareTakenOutAndPutBackGoesOn(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	photos := c.settings.Folders["photos"]
+	delete(c.settings.Folders, "photos")
+	c.publish()
+	c.eventually("both forget it", func() bool { return len(a.restFolderIDs()) == 0 && len(b.restFolderIDs()) == 0 })
+	b.put("meanwhile", "only on node 2")
+	c.settings.Folders["photos"] = photos
+	c.publish()
+	c.eventually("both send again", func() bool {
+		return a.folderField("type") == "sendreceive" && b.folderField("type") == "sendreceive"
+	})
+	a.put("from-1", "one")
+	b.put("from-2", "two")
+	c.eventually("and go on", func() bool {
+		return a.has("from-2", "two") && b.has("from-1", "one") && a.has("meanwhile", "only on node 2")
+	})
+	requireGood(t, a)
+	require.True(t, holdsAll(b))
+	require.False(t, anyHas(a, "file-00.sync-conflict", ""))
+}
+
 // What the whole package is for: nobody must announce "everything deleted".
 func TestEmptiedDiskNeverDeletesTheGoodCopy(t *testing.T) {
 	t.Parallel()

@@ -31,10 +31,13 @@ type Reconciler struct {
 	// another node before it believes what it last heard of them, 10 minutes by
 	// default.
 	Patience time.Duration
+	// Silence is how long a node must have told nothing new before it is believed
+	// to have no more, 30 s by default.
+	Silence time.Duration
 
 	disk     disk.Expectation
 	complete map[string]bool      // receiving folders that seemed complete once
-	silent   map[string]time.Time // since when a node told of no file, by folder and node
+	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
 	heard    map[string]string    // what the nodes had told of a share at the last look
 	asking   map[string]time.Time // since when the nodes are asked about a share
 	started  time.Time            // of the Syncthing that answered last
@@ -52,6 +55,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	if r.Steady == 0 {
 		r.Steady = 30 * time.Second
+	}
+	if r.Silence == 0 {
+		r.Silence = 30 * time.Second
 	}
 	if r.Patience == 0 {
 		r.Patience = 10 * time.Minute
