@@ -19,6 +19,8 @@ const (
 	SentinelFile = ".homecloud-disk"
 	// ProbeDirectory is where the gate tries to write.
 	ProbeDirectory = ".homecloud-probe"
+	// SessionFile, in it, names the last run of Syncthing on the disk.
+	SessionFile = "session"
 	// SharesDirectory holds one directory per share.
 	SharesDirectory = "shares"
 	// InboxDirectory holds one directory per camera.

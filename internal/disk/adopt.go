@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -151,6 +152,9 @@ func (a Adoption) refuseData(mount *openedMount) error {
 		if err != nil {
 			return fmt.Errorf("%s can't be listed: %w", filepath.Join(mount.point, entry.Name()), err)
 		}
+		inside = slices.DeleteFunc(inside, func(e os.DirEntry) bool {
+			return entry.Name() == config.ProbeDirectory && (e.Name() == config.SessionFile || strings.HasPrefix(e.Name(), probePrefix))
+		})
 		if len(inside) > 0 {
 			found = append(found, filepath.Join(entry.Name(), inside[0].Name()))
 		}

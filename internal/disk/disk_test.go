@@ -86,6 +86,18 @@ func TestInterruptedAdoptionIsFinished(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// An emptied disk has what gates have left: nobody's data.
+func TestWhatGatesLeaveIsNoData(t *testing.T) {
+	d := disktest.New(t, "ext4")
+	d.Adopt()
+	require.NoError(t, os.Remove(d.In(config.SentinelFile)))
+	require.NoError(t, os.WriteFile(d.In(config.ProbeDirectory+"/"+config.SessionFile), []byte("name"), 0o600))
+	require.NoError(t, os.WriteFile(d.In(config.ProbeDirectory+"/gate-1-2"), nil, 0o600))
+	_, adopted, err := d.Adoption().Run()
+	require.NoError(t, err)
+	require.True(t, adopted)
+}
+
 func TestAdoptionRefuses(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -42,10 +42,6 @@ type Session struct {
 	abandoned atomic.Pointer[time.Time]
 }
 
-// sessionFile holds the session's name, in the folder of the disk where only
-// we write.
-const sessionFile = "session"
-
 // session is what is remembered of the last session.
 type session struct {
 	Name       string `json:"name"`
@@ -87,7 +83,7 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 		if folder, err = os.Open(path); err != nil {
 			return err
 		}
-		before, err := os.ReadFile(filepath.Join(path, sessionFile))
+		before, err := os.ReadFile(filepath.Join(path, config.SessionFile))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -101,7 +97,7 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 				return err
 			}
 		}
-		_, err = mounted.Replace(filepath.Join(path, sessionFile), []byte(begun.Name+"\n"), 0o660)
+		_, err = mounted.Replace(filepath.Join(path, config.SessionFile), []byte(begun.Name+"\n"), 0o660)
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 			begun.Name, err = name, nil // a full disk goes on under the last name
 		}
@@ -169,7 +165,7 @@ func lastStored(folder string) (time.Time, error) {
 		return time.Time{}, err
 	}
 	last := inodeTime(info)
-	if info, err := os.Stat(filepath.Join(folder, sessionFile)); err == nil && inodeTime(info).After(last) {
+	if info, err := os.Stat(filepath.Join(folder, config.SessionFile)); err == nil && inodeTime(info).After(last) {
 		last = inodeTime(info)
 	}
 	return last, nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tmorin/homecloud/internal/disk"
 )
 
 // A disk that is torn away seconds after it was written has not stored it,
@@ -361,6 +363,7 @@ func TestNameThatBecameAFolderWhileItWasAside(t *testing.T) {
 	b.pull(func() {})
 	b.disk.Mount()
 	b.put("only", "a file")
+	require.NoError(t, os.Remove(b.share("file-00"))) // something to revert
 	b.interrupt.Store("set aside")
 	b.startDaemon()
 	c.eventually("interrupted", b.reached.Load)
@@ -430,6 +433,86 @@ func TestKilledGateLosesNothingAndUndoesNothing(t *testing.T) {
 	c.eventually("node 1 follows", func() bool { return !exists(a.share("file-00")) && a.has("file-01", "changed meanwhile") })
 	require.NotContains(t, b.log.String(), "left in order")
 	require.False(t, anyHas(b, "file-01.sync-conflict-", ""))
+}
+
+// A first scan that fails leaves a folder that seems to differ in nothing.
+func TestFirstScanThatFailsProvesNothing(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.put("lost", "on node 1 only")
+	c.eventually("node 1 has it", func() bool { return a.has("lost", "on node 1 only") })
+	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	b.pull(rollBack)
+	b.disk.Mount()
+	marker := b.folderMarker()
+	require.NoError(t, os.Rename(marker, marker+".away"))
+	b.startDaemon()
+	b.waitLog("has vanished from the disk")
+	require.NoError(t, os.Rename(marker+".away", marker))
+	a.put("unrelated", "makes node 2's Syncthing look again")
+	c.eventually("what was lost comes back", func() bool { return b.has("lost", "on node 1 only") })
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	require.True(t, a.has("lost", "on node 1 only"))
+	requireGood(t, a)
+}
+
+func (n *node) folderMarker() string {
+	n.t.Helper()
+	sentinel, err := disk.Show(n.disk.Path())
+	require.NoError(n.t, err)
+	return n.share(".stfolder/" + sentinel.Generation)
+}
+
+// A backup that links every file changes their inodes' time: nobody has written
+// them.
+func TestLinkedFilesAreNoNewerVersions(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.put("letter", "older")
+	c.eventually("both have it", func() bool { return a.has("letter", "older") })
+	b.stored()
+	rollBack := b.disk.Remember()
+	time.Sleep(10 * time.Millisecond) // the clock of files is coarse
+	b.put("letter", "newer")
+	c.eventually("both have the newer", func() bool { return a.has("letter", "newer") })
+	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	b.pull(rollBack)
+	b.disk.Mount()
+	require.NoError(t, os.Link(b.share("letter"), b.disk.In("backup-of-letter")))
+	require.NoError(t, os.Link(b.share("letter"), b.share("second name")))
+	b.startDaemon()
+	c.eventually("the newer comes back", func() bool { return b.has("letter", "newer") })
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	c.eventually("its second name goes to node 1", func() bool { return a.has("second name", "older") })
+	require.True(t, a.has("letter", "newer"))
+}
+
+// What a person brings from a backup is older than what the others have.
+func TestBackupCopiedToANewDiskStaysBeside(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.put("letter", "newer")
+	c.eventually("both have it", func() bool { return a.has("letter", "newer") })
+	a.stopDaemon()
+	b.replaceDisk(nil)
+	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" && exists(b.share(".stfolder")) })
+	b.put("letter", "a year old")
+	lastYear := time.Now().AddDate(-1, 0, 0)
+	require.NoError(t, os.Chtimes(b.share("letter"), lastYear, lastYear))
+	require.NoError(t, b.tryPost("/rest/db/scan?folder=home-photos"))
+	a.startDaemon()
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	c.eventually("both have the newer, and the older beside it", func() bool {
+		return a.has("letter", "newer") && b.has("letter", "newer") && anyHas(a, "letter.sync-conflict-", "a year old")
+	})
 }
 
 // completion is how much of the share n knows the other to have.

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func (c *Cloud) closedBecause(ctx context.Context, pod *corev1.Pod, container st
 		return ""
 	}
 	closed := gateClosed.FindAllSubmatch(log, -1)
-	if len(closed) == 0 {
+	if len(closed) == 0 || bytes.LastIndex(log, []byte(`msg="gate open"`)) > bytes.LastIndex(log, []byte(`msg="gate closed"`)) {
 		return ""
 	}
 	because := string(closed[len(closed)-1][1])

@@ -198,9 +198,8 @@ func comeAndGo(t *testing.T, c *twoBoards) {
 	with = strings.Replace(with, "    - name: family\n      access: {alice: write, bob: write}\n", `    - name: family
       access: {alice: write, bob: write, carol: write}
     - name: music
-      access: {carol: write}
-      guest: read
-      nfs: {enabled: true, access: read}
+      access: {alice: write, bob: write, carol: write}
+      nfs: {enabled: true, access: write}
 `, 1)
 	require.Contains(t, with, "carol: write}\n    - name: music", "examples/two-boards.yaml has lost its share family")
 	before := pods(t, c.Cloud)
@@ -219,6 +218,9 @@ func comeAndGo(t *testing.T, c *twoBoards) {
 		return carol.put(ctx, c.nodes[0].Address, "music", song, "song.ogg")
 	})
 	served(t, c, c.nodes[1], "music", "song.ogg", "la la")
+	output, err := c.Driver.LAN(t.Context(), "nfs-cp", song, "nfs://"+c.nodes[1].Address+"/music/console.ogg?version=4").CombinedOutput()
+	require.NoError(t, err, "a console writes: %s", output)
+	served(t, c, c.nodes[0], "music", "console.ogg", "la la")
 	require.Equal(t, before, pods(t, c.Cloud), "restarted")
 
 	// Two who are at it while carol and the share go.
@@ -226,7 +228,7 @@ func comeAndGo(t *testing.T, c *twoBoards) {
 	bobs := newLaptop(t, c.Cloud, "bob").stay(t, node.Address, "family")
 	carols, listeners := carol.stay(t, node.Address, "family"), carol.stay(t, node.Address, "music")
 	require.NoError(t, c.WriteFile(without))
-	output, err := c.HCChart(t.Context(), "up", "--values", c.ImageValues()).CombinedOutput()
+	output, err = c.HCChart(t.Context(), "up", "--values", c.ImageValues()).CombinedOutput()
 	require.NoError(t, err, string(output))
 	require.Contains(t, string(output), "share music is no longer served; what it holds stays on the disks, in shares/music")
 	require.Contains(t, string(output), "carol may no longer log in")

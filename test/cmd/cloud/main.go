@@ -75,6 +75,9 @@ func up(ctx context.Context, c *cloud.Cloud) error {
 		{"start a cluster of two boards", func() error { return c.Driver.Up(ctx) }},
 		{"load the images on the boards", func() error { return c.LoadImages(ctx) }},
 		{"write the cluster file", func() error {
+			if _, err := os.Stat(c.File()); err == nil {
+				return nil // somebody may have edited it
+			}
 			example, err := c.Example("two-boards.yaml")
 			if err != nil {
 				return err
@@ -90,7 +93,7 @@ func up(ctx context.Context, c *cloud.Cloud) error {
 	}
 	fmt.Fprintln(os.Stderr, steps.Summary())
 	fmt.Printf(`%s
-The cluster file is %s, the kubeconfig %s.
+The cluster file is %s, the kubeconfig %s. To change the cloud, edit the file and run make up again.
 A machine of the family's network:  %s lan -- smbclient -L //10.77.0.11 -U alice
 Alice's password:                   %s
 What to try next:                   docs/tutorial/first-cloud.md
