@@ -207,7 +207,7 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	}
 	others := known.Global
 	switch {
-	case group == since && !(others.exists() && info.ModTime().Before(others.Modified)):
+	case group == since && (!others.exists() || !info.ModTime().Before(others.Modified)):
 		// An inode's time also changes when a backup links it or Syncthing writes its
 		// name in another form: an older file is no newer version.
 		return p.putBackNewer(share, root, from, to, name, others)
