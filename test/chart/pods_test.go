@@ -59,7 +59,7 @@ func everyWorkload(t *testing.T, f func(t *testing.T, w workload), arguments ...
 // kept are the capabilities that were measured to be needed. Whatever else asks for one must be measured first.
 var kept = map[string][]corev1.Capability{
 	"samba":      {"NET_BIND_SERVICE", "SETGID", "SETUID"},
-	"nfs":        {"DAC_READ_SEARCH", "SETGID", "SETUID"},
+	"nfs":        {"DAC_READ_SEARCH", "FOWNER", "SETGID", "SETUID"},
 	"own-state":  {"CHOWN"},
 	"keepalived": {"NET_ADMIN", "NET_RAW"},
 }
