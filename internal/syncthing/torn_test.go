@@ -225,7 +225,9 @@ func TestSettlingGoesOnWhereItWasInterrupted(t *testing.T) {
 			b.interrupt.Store(place)
 			b.startDaemon()
 			c.eventually("interrupted", b.reached.Load)
-			require.False(t, exists(b.share("only here")), "it is set aside")
+			if place == "set aside" { // after the revert, the next pass only has to put back
+				require.False(t, exists(b.share("only here")), "it is set aside")
+			}
 			b.interrupt.Store("")
 			b.tear(func() {})
 			c.eventually("everything is on both", func() bool {
