@@ -29,7 +29,8 @@ import (
 //
 // So every run of Syncthing is a session with a random name, written on the
 // disk and beside the index before it starts. A session that didn't end in
-// order, or whose name the disk doesn't have, leaves a torn disk: before
+// order, unless the file system has stayed mounted, or whose name the disk
+// doesn't have, leaves a torn disk: before
 // Syncthing looks, its shares are made to receive only, and the reconciler
 // settles what differs.
 type Session struct {
