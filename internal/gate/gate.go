@@ -138,12 +138,13 @@ type run struct {
 	ending      bool              // the gate itself was asked to end
 	conclusions chan disk.Verdict // what the disk is after the daemon ended by itself
 
-	turn   uint64           // counts the starts
-	again  <-chan time.Time // when Begin, which didn't agree, is asked again
-	begun  chan beginning   // what Begin has said
-	stored chan uint64      // the turn whose end function has returned
-	end    func(bool) error // of the daemon that runs; nil: none to call
-	saving bool             // the end function is running
+	turn    uint64           // counts the starts
+	again   <-chan time.Time // when Begin, which didn't agree, is asked again
+	refused string           // why Begin didn't agree, as said last
+	begun   chan beginning   // what Begin has said
+	stored  chan uint64      // the turn whose end function has returned
+	end     func(bool) error // of the daemon that runs; nil: none to call
+	saving  bool             // the end function is running
 
 	reloading
 }
@@ -229,11 +230,14 @@ func (r *run) launch(b beginning) error {
 		return nil
 	}
 	if b.err != nil {
-		r.Log.Warn("gate closed", "because", b.err)
+		if reason := b.err.Error(); reason != r.refused {
+			r.refused = reason
+			r.Log.Warn("gate closed", "because", reason)
+		}
 		r.again = time.After(beginAgain)
 		return r.status.write(false, b.err.Error())
 	}
-	r.end = b.end
+	r.end, r.refused = b.end, ""
 	child, err := r.reaper.start(r.Command, r.Log)
 	if err != nil {
 		return err
