@@ -31,7 +31,7 @@ down: ## Take the cloud of `make up` away, leaving nothing
 	$(GO) run -C test ./cmd/cloud down
 
 .PHONY: status
-status: bin/lab ## What runs in the cloud of `make up`
+status: bin/lab bin/hcchart ## What runs in the cloud of `make up`
 	$(GO) run -C test ./cmd/cloud status
 
 ##@ Test

@@ -25,6 +25,8 @@ func emptyCluster() *httptest.Server {
 			answer = object{"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
 		case r.URL.Path == "/api/v1/nodes":
 			answer = object{"kind": "NodeList", "apiVersion": "v1", "items": []object{box}}
+		case r.URL.Path == "/api/v1/pods":
+			answer = object{"kind": "PodList", "apiVersion": "v1", "items": []object{}}
 		case strings.HasSuffix(r.URL.Path, "/secrets"): // where Helm looks for its releases
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
 		case r.URL.Path == "/api":

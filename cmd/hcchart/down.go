@@ -15,7 +15,7 @@ import (
 )
 
 func newDownCommand(a *app) *cobra.Command {
-	var target clusterFlags
+	var target releaseFlags
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "down",
@@ -60,7 +60,7 @@ To remove the Secrets too: kubectl delete namespace %s %s
 			return nil
 		},
 	}
-	target.add(cmd)
+	target.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return cmd
 }

@@ -22,14 +22,13 @@ import (
 
 // secretsTarget is the release whose Secrets a command is about.
 type secretsTarget struct {
-	kubeconfig, context string
-	release, namespace  string
+	clusterFlags
+	release, namespace string
 }
 
 func (t *secretsTarget) addTo(flags *pflag.FlagSet) {
 	t.addReleaseTo(flags)
-	flags.StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: KUBECONFIG, or ~/.kube/config)")
-	flags.StringVar(&t.context, "context", "", "`name` of the kubeconfig's context")
+	t.clusterFlags.addTo(flags)
 }
 
 func (t *secretsTarget) addReleaseTo(flags *pflag.FlagSet) {
@@ -79,13 +78,6 @@ func (t *secretsTarget) values(ctx context.Context, cluster *config.Cluster) (ma
 	}
 	live := secrets.Live{Client: connection.Client.CoreV1(), Release: t.release, Namespace: t.namespace}
 	return live.Values(ctx, cluster)
-}
-
-func (t *secretsTarget) connect() (*kube.Cluster, error) {
-	if !t.named() {
-		return nil, errors.New("no kubeconfig names a cluster; give --kubeconfig FILE, or set KUBECONFIG")
-	}
-	return kube.Connect(t.kubeconfig, t.context)
 }
 
 // named tells whether a kubeconfig names any cluster.

@@ -5,38 +5,17 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/deploy"
-	"github.com/tmorin/homecloud/internal/kube"
 	"github.com/tmorin/homecloud/internal/term"
 )
 
-// clusterFlags say which Kubernetes cluster a command is about.
-type clusterFlags struct {
-	kubeconfig, context string
-	timeout             time.Duration
-}
-
-func (f *clusterFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: KUBECONFIG, or ~/.kube/config)")
-	cmd.Flags().StringVar(&f.context, "context", "", "`name` of the kubeconfig's context")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how `long` to wait for each release")
-}
-
-func (f *clusterFlags) connect() (*kube.Cluster, error) {
-	if f.timeout <= 0 {
-		return nil, usageError{fmt.Errorf("--timeout %s: write a time such as 10m", f.timeout)}
-	}
-	return kube.Connect(f.kubeconfig, f.context)
-}
-
 func newUpCommand(a *app) *cobra.Command {
 	var charts chartFlags
-	var target clusterFlags
+	var target releaseFlags
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -100,7 +79,7 @@ something would, and 0 when nothing would.`,
 	}
 	charts.addCharts(cmd)
 	charts.addValues(cmd)
-	target.add(cmd)
+	target.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change")
 	return cmd
 }

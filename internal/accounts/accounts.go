@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/md4" //nolint:staticcheck // an NT hash is MD4, whatever one thinks of it
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 // Owner owns every file of a share, whichever account wrote it.
@@ -51,14 +53,9 @@ const lastChange = 0x67000000
 
 var validName = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,31}$`)
 
-// reserved are the accounts that an image's own passwd may hold. One of them
-// as a person would be that account, root included.
-var reserved = map[string]bool{
-	"root": true, "daemon": true, "bin": true, "sys": true, "sync": true, "games": true, "man": true, "lp": true,
-	"mail": true, "news": true, "uucp": true, "proxy": true, "www-data": true, "backup": true, "list": true,
-	"irc": true, "gnats": true, "_apt": true, "nobody": true, "nogroup": true, "messagebus": true, "ntp": true,
-	"systemd-network": true, "systemd-resolve": true, "avahi": true, "statd": true, "_rpc": true, "sshd": true,
-	"nfsnobody": true, "guest": true, OwnerName: true,
+// reserved says whether a name has a meaning already.
+func reserved(name string) bool {
+	return name == "guest" || name == OwnerName || slices.Contains(config.SystemAccounts, name)
 }
 
 // Render computes the files. Passwords are looked up by user; a user without
@@ -114,7 +111,7 @@ func UIDs(owner Owner, users []string) (map[string]int, error) {
 		case !validName.MatchString(name):
 			problems = append(problems, fmt.Errorf("%q can't be the name of an account: use a-z, 0-9, _, ., -", name))
 			continue
-		case reserved[name]:
+		case reserved(name):
 			problems = append(problems, fmt.Errorf("%q is an account of the system: choose another name", name))
 			continue
 		case uids[name] != 0:

@@ -160,6 +160,6 @@ func (c *check) header() {
 	if c.facts.Cluster != "" && c.in.Name != "" && c.facts.Cluster != c.in.Name && !c.brokenAt("name") {
 		c.factPath["lock"] = "cluster"
 		c.fail("lock", "belongs to the cluster "+shown(c.facts.Cluster)+", this one is "+shown(c.in.Name),
-			"remove the lock file and run hostprep check")
+			"remove the lock file")
 	}
 }

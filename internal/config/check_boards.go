@@ -107,7 +107,7 @@ func (c *check) boardAddress(path string, in v1alpha1.Node, node *Node) {
 		c.refuse(at, in.Address+" can't be a board's address", "write the address that the board has in the home's network")
 	case err == nil:
 		if locked != "" && locked != in.Address {
-			c.warn(at, "the lock file remembers "+shown(locked)+" for this board", "correct the lock file, or run hostprep check")
+			c.warn(at, "the lock file remembers "+shown(locked)+" for this board", "correct the lock file")
 		}
 	case numeric.MatchString(in.Address) || !hostName.MatchString(in.Address):
 		c.refuse(at, shown(in.Address)+" is neither an IPv4 address nor a host name", "write one such as 192.168.1.51 or box.local")
@@ -115,7 +115,7 @@ func (c *check) boardAddress(path string, in v1alpha1.Node, node *Node) {
 		c.factPath[at] = join("nodes", in.Name) + ".address"
 		resolved, err := netip.ParseAddr(locked)
 		if err != nil || !resolved.Is4() || !usableAddress(resolved) {
-			c.refuse(at, shown(locked)+" is not the IPv4 address of a board", "write it, or run hostprep check")
+			c.refuse(at, shown(locked)+" is not the IPv4 address of a board", "write it")
 			return
 		}
 		node.Hostname, node.Address = in.Address, resolved.String()
@@ -247,7 +247,7 @@ func (c *check) staleFacts() {
 		if !known {
 			at := "lock." + name
 			c.factPath[at] = join("nodes", name)
-			c.warn(at, "the cluster file has no such node", "remove it, or run hostprep check")
+			c.warn(at, "the cluster file has no such node", "remove it")
 		}
 	}
 }

@@ -182,7 +182,7 @@ func (c *check) lan() {
 	default:
 		network.LAN = privateRanges
 		if !c.brokenAt("network.subnet") {
-			c.warn("network", "nobody knows the subnet: whoever has a private address may use SMB and NFS", "write network.subnet, or run hostprep check")
+			c.warn("network", "nobody knows the subnet: whoever has a private address may use SMB and NFS", "write network.subnet")
 		}
 	}
 }
@@ -265,12 +265,12 @@ func (c *check) virtual() {
 // needs are the facts without which a virtual address can't be configured.
 func (c *check) needs() {
 	if !c.out.Network.Subnet.IsValid() && !c.brokenAt("network.subnet") {
-		c.fail("network.vip", "nobody knows the subnet of the virtual address", "write network.subnet, or run hostprep check")
+		c.fail("network.vip", "nobody knows the subnet of the virtual address", "write network.subnet")
 	}
 	for i, node := range c.out.Nodes {
 		path := fmt.Sprintf("nodes[%d].interface", i)
 		if node.Interface == "" && c.isDNASNode(node.Name) {
-			c.fail(path, "is not known, but the virtual address needs it", "write the interface, such as eth0, or run hostprep check")
+			c.fail(path, "is not known, but the virtual address needs it", "write the interface, such as eth0")
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (c *check) nas() {
 		if node.Hostname == node.Address && node.Address != "" && c.isDNASNode(node.Name) {
 			c.fail(fmt.Sprintf("nodes[%d].address", i),
 				node.Address+" is a name that nobody has resolved, and the nodes of the NAS find each other by address",
-				"write the board's IPv4 address, or run hostprep check")
+				"write the board's IPv4 address")
 		}
 	}
 }

@@ -63,7 +63,7 @@ func readFile(path string) ([]byte, error) {
 // internal type: versioned types, defaults, validation. It is a pure function.
 // An invalid file is an *InvalidError that holds every error.
 func Parse(name string, cluster, lock []byte) (*Cluster, error) {
-	c := &check{file: newDocument(name, "hcchart init"), lock: newDocument(LockPath(name), "hostprep check"), factPath: map[string]string{}}
+	c := &check{file: newDocument(name, "remove it, and hcchart init writes one"), lock: newDocument(LockPath(name), "remove it"), factPath: map[string]string{}}
 	var file v1alpha1.Cluster
 	parsed := c.file.parse(cluster)
 	if parsed {

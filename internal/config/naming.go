@@ -70,12 +70,16 @@ func reservedShares() map[string]string {
 	return reserved
 }
 
+// SystemAccounts are Debian's own accounts and those of the daemons in our
+// images: a person of that name would be that account, root included. The chart
+// dnas refuses the same.
+var SystemAccounts = strings.Fields(`_apt _rpc avahi backup bin containerd daemon games ganesha gnats irc k3s keepalived list
+	lp mail man messagebus news nfsnobody nobody nogroup ntp proxy root sshd statd sync syncthing sys systemd-journal
+	systemd-network systemd-resolve systemd-timesync uucp www-data`)
+
 func reservedUsers() map[string]string {
 	reserved := map[string]string{"guest": "whoever has no password", "homecloud": "the owner of every file"}
-	// Debian's own accounts, and those of the daemons in our images.
-	for _, name := range strings.Fields(`root daemon bin sys sync games man lp mail news uucp proxy
-		www-data backup list irc gnats nobody messagebus sshd statd avahi ganesha syncthing keepalived
-		systemd-network systemd-resolve systemd-timesync systemd-journal k3s containerd`) {
+	for _, name := range SystemAccounts {
 		reserved[name] = "an account of the system"
 	}
 	return reserved

@@ -22,7 +22,7 @@ const sizeLimit = 256 << 10
 // with them.
 type document struct {
 	file     string
-	writer   string // the command that writes such a file
+	unmade   string // what to do when it is empty
 	root     *yaml.Node
 	values   map[string]*yaml.Node // by path, of what the file wrote
 	keys     map[string]*yaml.Node
@@ -32,10 +32,10 @@ type document struct {
 	broken map[string]bool
 }
 
-func newDocument(file, writer string) *document {
+func newDocument(file, unmade string) *document {
 	return &document{
 		file:   FileName(file),
-		writer: writer,
+		unmade: unmade,
 		values: map[string]*yaml.Node{},
 		keys:   map[string]*yaml.Node{},
 		broken: map[string]bool{},
@@ -70,7 +70,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	var root yaml.Node
 	switch err := decoder.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		d.at(1, 1, "the file is empty", "remove it, and "+d.writer+" writes one")
+		d.at(1, 1, "the file is empty", d.unmade)
 		return false
 	case err != nil:
 		d.syntax(content, err)
@@ -88,7 +88,7 @@ func (d *document) parse(content []byte) (ok bool) {
 	d.root = root.Content[0]
 	switch {
 	case d.root.Kind == yaml.ScalarNode && d.root.ShortTag() == "!!null":
-		d.at(1, 1, "the file is empty", "remove it, and "+d.writer+" writes one")
+		d.at(1, 1, "the file is empty", d.unmade)
 		return false
 	case d.root.Kind != yaml.MappingNode:
 		d.at(d.root.Line, d.root.Column, "the file holds "+kindOf(d.root)+" instead of fields", "begin with apiVersion: …")

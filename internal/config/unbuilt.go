@@ -89,9 +89,12 @@ func isNot(off string) func(reflect.Value) bool {
 func (c *check) unbuilt() {
 	for _, feature := range notBuilt {
 		c.each(feature.path, func(path string, value reflect.Value) {
-			// A service that is named without more is on, though nobody wrote so.
-			if asked := c.wrote(path) || strings.HasPrefix(path, "services."); asked && feature.on(value) {
+			switch asked := c.wrote(path); {
+			case !feature.on(value):
+			case asked:
 				c.fail(path, "is not built yet", "remove it until it is")
+			case strings.HasPrefix(path, "services."): // one that is named without more is on
+				c.fail(parentOf(path), "is not built yet", "remove it until it is")
 			}
 		})
 	}

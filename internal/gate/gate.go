@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tmorin/homecloud/internal/complaint"
 	"github.com/tmorin/homecloud/internal/disk"
 )
 
@@ -185,7 +186,7 @@ func (r *run) follow(v disk.Verdict) error {
 	if v.Open {
 		reason = "the disk has been mounted anew"
 	}
-	r.Log.Warn("gate closed", "because", reason)
+	r.closed(reason)
 	r.next, r.closing = v, true
 	r.child.end(closeGrace)
 	return r.status.write(false, reason)
@@ -232,7 +233,7 @@ func (r *run) launch(b beginning) error {
 	if b.err != nil {
 		if reason := b.err.Error(); reason != r.refused {
 			r.refused = reason
-			r.Log.Warn("gate closed", "because", reason)
+			r.closed(reason)
 		}
 		r.again = time.After(beginAgain)
 		return r.status.write(false, b.err.Error())
@@ -244,7 +245,7 @@ func (r *run) launch(b beginning) error {
 	}
 	r.child = child
 	r.reloading = reloading{looked: r.looked, known: b.look, since: time.Now()}
-	r.Log.Info("gate open", "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
+	complaint.Settle(r.Log, "gate open", aboutGate, "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
 	return r.status.write(true, r.verdict.Reason)
 }
 
@@ -278,11 +279,16 @@ func (r *run) save() bool {
 	return true
 }
 
+// aboutGate is what complaints are about.
+const aboutGate = "gate"
+
+func (r *run) closed(reason string) { complaint.Raise(r.Log, "gate closed", aboutGate, reason) }
+
 // tell says why nothing runs, or what is wrong with a disk that serves.
 func (r *run) tell(v disk.Verdict) {
 	switch {
 	case !v.Open:
-		r.Log.Warn("gate closed", "because", v.Reason)
+		r.closed(v.Reason)
 	case v.Reason != "":
 		r.Log.Warn("the disk needs attention", "because", v.Reason)
 	}

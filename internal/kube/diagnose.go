@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tmorin/homecloud/internal/complaint"
 )
 
 const (
@@ -22,10 +24,18 @@ const (
 func (c *Cluster) summary(ctx context.Context, open []rollout) string {
 	text := open[0].progress()
 	for _, pod := range c.pods(ctx, open[0]) {
-		if reasons := podReasons(&pod); len(reasons) > 0 {
-			text += fmt.Sprintf(" (%s: %s)", place(&pod), reasons[0].text)
-			break
+		reasons := podReasons(&pod)
+		if len(reasons) == 0 {
+			continue
 		}
+		why := reasons[0].text
+		if reasons[0].container != "" && !reasons[0].previous {
+			for _, complaint := range c.Complaints(ctx, &pod, reasons[0].container) {
+				why += ": " + complaint.Because
+			}
+		}
+		text += fmt.Sprintf(" (%s: %s)", place(&pod), why)
+		break
 	}
 	if len(open) > 1 {
 		text += fmt.Sprintf("; and %d more", len(open)-1)
@@ -60,6 +70,18 @@ func (c *Cluster) diagnose(ctx context.Context, open []rollout) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// lacksImage says whether a pod's image can't be pulled.
+func (c *Cluster) lacksImage(ctx context.Context, open []rollout) bool {
+	for _, r := range open {
+		for _, pod := range c.pods(ctx, r) {
+			if slices.ContainsFunc(podReasons(&pod), func(r reason) bool { return r.image }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func place(pod *corev1.Pod) string {
 	if pod.Spec.NodeName == "" {
 		return "no node"
@@ -91,6 +113,7 @@ type reason struct {
 	text      string
 	container string // whose log may tell more
 	previous  bool   // the log of the container before its restart
+	image     bool   // its image can't be pulled
 }
 
 func podReasons(pod *corev1.Pod) []reason {
@@ -136,7 +159,7 @@ func containerReason(s corev1.ContainerStatus) (reason, bool) {
 		}
 		if w.Reason == "ErrImagePull" || w.Reason == "ImagePullBackOff" {
 			// Kubernetes goes back and forth between the two; the events tell why.
-			return reason{text: fmt.Sprintf("container %s: the image %s can't be pulled", s.Name, s.Image)}, true
+			return reason{text: fmt.Sprintf("container %s: the image %s can't be pulled", s.Name, s.Image), image: true}, true
 		}
 		text := fmt.Sprintf("container %s: %s%s", s.Name, w.Reason, before)
 		if before == "" && w.Message != "" {
@@ -164,6 +187,21 @@ func (c *Cluster) writeLog(ctx context.Context, b *strings.Builder, pod *corev1.
 	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
 		fmt.Fprintf(b, "    | %s\n", scanner.Text())
 	}
+}
+
+// complaintLines are how many lines of a log are searched for complaints.
+const complaintLines = 1000
+
+// Complaints returns what a running container says is wrong now, such as why its
+// gate is closed. A log that can't be had tells nothing.
+func (c *Cluster) Complaints(ctx context.Context, pod *corev1.Pod, container string) []complaint.Complaint {
+	log, err := c.Client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: container, TailLines: new(int64(complaintLines)),
+	}).DoRaw(ctx)
+	if err != nil {
+		return nil
+	}
+	return complaint.Open(log)
 }
 
 // writeEvents writes the last warnings about an object.

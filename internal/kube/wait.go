@@ -53,14 +53,19 @@ func Workloads(manifest, namespace string) ([]Workload, error) {
 // pollEvery is how often the cluster is asked while waiting.
 const pollEvery = time.Second
 
+// pullPatience is how long an image may fail to be pulled: a registry that was
+// away is asked again in that time, a reference that is wrong stays so.
+const pullPatience = 2 * time.Minute
+
 // Wait waits until every workload runs its newest form completely: all pods
-// replaced and available, Jobs complete. Where that fails or lasts longer than
-// the timeout, the error says which pods, containers, events and log lines are
+// replaced and available, Jobs complete. Where that fails, can't come true for
+// want of an image, or lasts longer than the timeout, the error says which pods, containers, events and log lines are
 // the reason. It tells what it waits for, and returns the one that was last.
 func (c *Cluster) Wait(ctx context.Context, workloads []Workload, timeout time.Duration, tell func(string)) (slowest string, err error) {
 	deadline := time.Now().Add(timeout)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var unpulled time.Time // since when an image can't be pulled
 	for {
 		var open []rollout
 		var failed error
@@ -90,6 +95,15 @@ func (c *Cluster) Wait(ctx context.Context, workloads []Workload, timeout time.D
 		default:
 			slowest = open[len(open)-1].String()
 			tell(c.summary(ctx, open))
+			switch {
+			case !c.lacksImage(ctx, open):
+				unpulled = time.Time{}
+			case unpulled.IsZero():
+				unpulled = time.Now()
+			case time.Since(unpulled) >= pullPatience:
+				return "", fmt.Errorf("not usable: for %s an image couldn't be pulled; a values file that was given with --values before has to be given again\n%s",
+					pullPatience, c.diagnose(ctx, open))
+			}
 		}
 		if time.Now().After(deadline) {
 			if failed != nil {

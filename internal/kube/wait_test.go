@@ -117,6 +117,21 @@ DaemonSet nas: 1 of 2 ready
 	})
 }
 
+func TestWaitEndsWhenAnImageStaysAway(t *testing.T) {
+	var set appsv1.DaemonSet
+	var pod corev1.Pod
+	load(t, "crashing.yaml", &set, &pod, &corev1.Pod{}, &corev1.Event{})
+	pod.Status.ContainerStatuses[0].State.Waiting.Reason = "ImagePullBackOff"
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cluster{Client: fake.NewClientset(&set, &pod)}
+		begin := time.Now()
+		_, err := c.Wait(t.Context(), []Workload{{"DaemonSet", "cloud", "nas"}}, time.Hour, func(string) {})
+		require.ErrorContains(t, err, "for 2m0s an image couldn't be pulled")
+		require.ErrorContains(t, err, "pod nas-b on node-2: container samba: the image nas can't be pulled")
+		require.Equal(t, pullPatience, time.Since(begin))
+	})
+}
+
 func TestWaitEndsWhenInterrupted(t *testing.T) {
 	var set appsv1.DaemonSet
 	load(t, "crashing.yaml", &set, &corev1.Pod{}, &corev1.Pod{}, &corev1.Event{})

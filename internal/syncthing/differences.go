@@ -31,7 +31,7 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if !p.hasOthers(share) {
 		return true, p.putBack(ctx, share) // nobody to be told anything
 	}
-	if text(current, "type") != "receiveonly" || current["fsWatcherEnabled"] != false {
+	if _, loud := merged(current, quiet); loud {
 		return false, nil // it is made quiet first
 	}
 	// Syncthing calls a folder idle whose first scan has failed: it would seem to

@@ -18,6 +18,9 @@ func (p *pass) received(ctx context.Context, id string) (bool, error) {
 		return false, err
 	}
 	now := time.Now()
+	if p.stuck(id, local) {
+		local.NeedBytes, local.NeedTotalItems, local.Errors = 0, 0, 0
+	}
 	complete := isComplete(local, sources, func(s source) bool {
 		// Anything new it tells begins the silence anew.
 		key := fmt.Sprintf("%s %s %d", id, s.node, s.Sequence)
@@ -37,6 +40,31 @@ func (p *pass) received(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// stuck says whether a share has failed at everything that it still lacks, and
+// at nothing else, for as long as patience lasts: a name that this file system
+// doesn't take must not keep what was written here from being sent for ever.
+func (p *pass) stuck(id string, local FolderStatus) bool {
+	if local.State != "idle" {
+		return false
+	}
+	lacks := fmt.Sprintf("%d %d %d", local.Errors, local.NeedTotalItems, local.NeedBytes)
+	if local.Errors == 0 || p.lacking[id].what != lacks {
+		p.lacking[id] = lack{lacks, time.Now()}
+		return false
+	}
+	if time.Since(p.lacking[id].since) < p.Patience {
+		return false
+	}
+	p.Log.Warn("files can't be fetched from the other nodes: the share goes on without them", "folder", id, "files", local.Errors)
+	return true
+}
+
+// lack is what a receiving share failed to fetch, and since when.
+type lack struct {
+	what  string
+	since time.Time
 }
 
 // sources are the connected nodes.

@@ -264,8 +264,10 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	case err != nil:
 	case status.State == "error":
 		err = fmt.Errorf("stopped by Syncthing: %s", status.Error)
-	case memory.Receiving && status.Errors > 0:
-		err = fmt.Errorf("files can't be fetched from the other nodes, and until they are nothing is sent: %d", status.Errors)
+	case status.Errors > 0 && !memory.Receiving:
+		err = fmt.Errorf("%d files can't be fetched from the other nodes", status.Errors)
+	case status.Errors > 0:
+		err = fmt.Errorf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.Errors, p.Patience)
 	}
 	return err
 }

@@ -236,6 +236,24 @@ func TestReplacedDiskReceivesFirstAndSendsAgain(t *testing.T) {
 
 // A disk that lay in a drawer: some files are old, some are gone from the
 // cluster since, some are only on it. Syncthing itself starts on it at once.
+func TestFileThatCantBeFetchedKeepsNothingFromBeingSent(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	require.NoError(t, os.Mkdir(a.share("locked"), 0o770))
+	a.put("locked/inner", "can't be written on node 2")
+	b.replaceDisk(func() {
+		require.NoError(t, os.MkdirAll(b.share("locked"), 0o770))
+		b.disk.Immutable(b.share("locked"))
+		b.put("only here", "precious")
+	})
+	b.waitLog("goes on without them")
+	c.eventually("what only node 2 has is sent", func() bool { return a.has("only here", "precious") })
+	require.True(t, a.has("locked/inner", "can't be written on node 2") && holdsAll(a))
+	c.eventually("the rest has come", func() bool { return holdsAll(b) })
+}
+
 func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")

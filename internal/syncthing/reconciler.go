@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tmorin/homecloud/internal/complaint"
 	"github.com/tmorin/homecloud/internal/disk"
 	"github.com/tmorin/homecloud/internal/mounted"
 )
@@ -27,9 +28,9 @@ type Reconciler struct {
 	// Steady is the time between two looks at a Syncthing that was as wanted,
 	// 30 s by default. Otherwise it is looked at every time.
 	Steady time.Duration
-	// Patience is how long a share whose disk wasn't left in order waits for
-	// another node before it believes what it last heard of them, 10 minutes by
-	// default.
+	// Patience is how long a share that receives waits for what doesn't come,
+	// 10 minutes by default: for a node that could tell what is missing on a disk
+	// that wasn't left in order, and for files that can't be fetched.
 	Patience time.Duration
 	// Silence is how long a node must have told nothing new before it is believed
 	// to have no more, 30 s by default.
@@ -38,6 +39,7 @@ type Reconciler struct {
 	disk     disk.Expectation
 	complete map[string]bool      // receiving folders that seemed complete once
 	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
+	lacking  map[string]lack      // what a receiving folder failed to fetch
 	heard    map[string]string    // what the nodes had told of a share at the last look
 	asking   map[string]time.Time // since when the nodes are asked about a share
 	started  time.Time            // of the Syncthing that answered last
@@ -66,6 +68,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
+	r.lacking = map[string]lack{}
 	r.heard, r.asking = map[string]string{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
@@ -175,9 +178,9 @@ func (r *Reconciler) tell(about, problem string) {
 	switch problem {
 	case before:
 	case "":
-		r.Log.Info("in order again", "about", about)
+		complaint.Settle(r.Log, "in order again", about)
 	default:
-		r.Log.Warn("not as wanted", "about", about, "because", problem)
+		complaint.Raise(r.Log, "not as wanted", about, problem)
 	}
 }
 

@@ -279,10 +279,9 @@ func (s *Session) close(ended session, note func(*session)) error {
 func now() time.Time { return time.Now().UTC().Round(0) }
 
 // quiet is how a folder must be while its differences are settled: it sends
-// nothing, and looks only when it is told to.
-var quiet = []struct{ attribute, value string }{
-	{"type", "receiveonly"}, {"fsWatcherEnabled", "false"}, {"rescanIntervalS", "0"},
-}
+// nothing, and looks only when it is told to. Its fields have the same names in
+// the file and in the REST interface.
+var quiet = object{"type": "receiveonly", "fsWatcherEnabled": false, "rescanIntervalS": 0.0}
 
 // withQuietFolders makes every folder of a configuration quiet and leaves the
 // rest as Syncthing wrote it.
@@ -316,13 +315,13 @@ func withQuietFolders(content []byte) ([]byte, error) {
 // quietTag writes a start element anew with the attributes as wanted.
 func quietTag(tag []byte, element xml.StartElement) []byte {
 	attributes := element.Attr
-	for _, want := range quiet {
-		i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == want.attribute })
+	for _, name := range sortedKeys(quiet) {
+		i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == name })
 		if i < 0 {
-			attributes = append(attributes, xml.Attr{Name: xml.Name{Local: want.attribute}})
+			attributes = append(attributes, xml.Attr{Name: xml.Name{Local: name}})
 			i = len(attributes) - 1
 		}
-		attributes[i].Value = want.value
+		attributes[i].Value = fmt.Sprint(quiet[name])
 	}
 	var result bytes.Buffer
 	result.WriteString("<folder")

@@ -27,7 +27,7 @@ func TestFoldersAreMadeQuietAndNothingElseChanges(t *testing.T) {
         <device id="X" introducedBy=""></device>
         <folder type="sendreceive"/>
     </folder>
-    <folder id="home-b" type="receiveonly" fsWatcherEnabled="false" rescanIntervalS="0"/>
+    <folder id="home-b" fsWatcherEnabled="false" rescanIntervalS="0" type="receiveonly"/>
     <folder id="home-c" type="receiveonly" rescanIntervalS="0" fsWatcherEnabled="false"/>
     <defaults><folder id="" type="sendreceive" fsWatcherEnabled="true"/></defaults>
 </configuration>

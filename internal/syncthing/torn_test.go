@@ -166,9 +166,7 @@ func TestTornDiskWaitsOnlySoLongForAnotherNode(t *testing.T) {
 	fill(c, a, b)
 	b.stored()
 	rollBack := b.disk.Remember()
-	b.put("lost", "here, not there")
-	c.eventually("node 1 has it", func() bool { return a.has("lost", "here, not there") })
-	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, "lost", "here, not there")
 	a.stopDaemon()
 	b.tear(rollBack)
 	b.waitLog("no other node answers")
@@ -216,9 +214,7 @@ func TestSettlingGoesOnWhereItWasInterrupted(t *testing.T) {
 			fill(c, a, b)
 			b.stored()
 			rollBack := b.disk.Remember()
-			b.put("lost", "on one disk")
-			c.eventually("node 1 has it", func() bool { return a.has("lost", "on one disk") })
-			c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+			c.exchange(b, a, "lost", "on one disk")
 			b.pull(rollBack)
 			b.disk.Mount()
 			b.put("only here", "precious")
@@ -347,9 +343,7 @@ func TestLongNameKeepsNobodyElseAside(t *testing.T) {
 	c.eventually("both have it", func() bool { return a.has(long, "older") })
 	b.stored()
 	rollBack := b.disk.Remember()
-	b.put(long, "newer")
-	c.eventually("both have the newer", func() bool { return a.has(long, "newer") })
-	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, long, "newer")
 	b.pull(rollBack)
 	b.disk.Mount()
 	b.put("zzz", "only here")
@@ -389,9 +383,7 @@ func TestFileInPlaceOfAFolderKeepsItsName(t *testing.T) {
 	b.stored()
 	rollBack := b.disk.Remember()
 	require.NoError(t, os.RemoveAll(b.share("x")))
-	b.put("x", "a file now")
-	c.eventually("both have the file", func() bool { return a.has("x", "a file now") })
-	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, "x", "a file now")
 	b.tear(rollBack)
 	c.eventually("it is a file again", func() bool { return b.has("x", "a file now") })
 	require.True(t, a.has("x", "a file now"))
@@ -408,9 +400,7 @@ func TestZerosAreNotBelievedLater(t *testing.T) {
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
 	photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
-	b.put("photo", photo)
-	c.eventually("node 1 has it", func() bool { return a.has("photo", photo) })
-	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, "photo", photo)
 	a.stopDaemon()
 	b.stored()
 	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
@@ -445,9 +435,7 @@ func TestFirstScanThatFailsProvesNothing(t *testing.T) {
 	fill(c, a, b)
 	b.stored()
 	rollBack := b.disk.Remember()
-	b.put("lost", "on node 1 only")
-	c.eventually("node 1 has it", func() bool { return a.has("lost", "on node 1 only") })
-	c.eventually("and node 2 knows", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, "lost", "on node 1 only")
 	b.pull(rollBack)
 	b.disk.Mount()
 	marker := b.folderMarker()
@@ -480,10 +468,7 @@ func TestLinkedFilesAreNoNewerVersions(t *testing.T) {
 	c.eventually("both have it", func() bool { return a.has("letter", "older") })
 	b.stored()
 	rollBack := b.disk.Remember()
-	time.Sleep(10 * time.Millisecond) // the clock of files is coarse
-	b.put("letter", "newer")
-	c.eventually("both have the newer", func() bool { return a.has("letter", "newer") })
-	c.eventually("and know it", func() bool { return b.completion(a) == 100 })
+	c.exchange(b, a, "letter", "newer")
 	b.pull(rollBack)
 	b.disk.Mount()
 	require.NoError(t, os.Link(b.share("letter"), b.disk.In("backup-of-letter")))
@@ -515,6 +500,15 @@ func TestBackupCopiedToANewDiskStaysBeside(t *testing.T) {
 	c.eventually("both have the newer, and the older beside it", func() bool {
 		return a.has("letter", "newer") && b.has("letter", "newer") && anyHas(a, "letter.sync-conflict-", "a year old")
 	})
+}
+
+// exchange puts a file on one node and waits until another one has it, and the
+// first knows that.
+func (c *cluster) exchange(from, to *node, name, content string) {
+	c.t.Helper()
+	from.put(name, content)
+	c.eventually(to.name+" has "+name, func() bool { return to.has(name, content) })
+	c.eventually(from.name+" knows that", func() bool { return from.completion(to) == 100 })
 }
 
 // completion is how much of the share n knows the other to have.

@@ -56,27 +56,27 @@ func (s Settings) devices(peers Peers) map[config.DeviceID]object {
 // folder is a share as Syncthing shall have it. current is what it has.
 func (s Settings) folder(share string, peers Peers, memory shareState, current object) object {
 	settings := s.Folders[share]
-	kind, rescan := "sendreceive", 3600.0
-	if memory.Receiving || memory.Settling {
-		kind = "receiveonly"
-	}
-	if memory.Settling {
-		rescan = 0
-	}
-	return object{
+	wanted := object{
 		"id":               settings.ID,
 		"label":            share,
 		"path":             s.SharePath(share),
-		"type":             kind,
+		"type":             "sendreceive",
 		"devices":          s.folderDevices(settings, peers, current),
 		"markerName":       markerName(memory.Generation),
 		"ignorePerms":      true, // the doors' masks decide, not who was first
-		"rescanIntervalS":  rescan,
-		"fsWatcherEnabled": !memory.Settling,
+		"rescanIntervalS":  3600.0,
+		"fsWatcherEnabled": true,
 		"fsWatcherDelayS":  s.WatcherDelaySeconds,
 		"maxConflicts":     -1.0, // every version stays, however often people collide
 		"versioning":       versioning(settings.VersionsDays, current),
 	}
+	switch {
+	case memory.Settling:
+		maps.Copy(wanted, quiet)
+	case memory.Receiving:
+		wanted["type"] = quiet["type"]
+	}
+	return wanted
 }
 
 func (s Settings) folderDevices(settings FolderSettings, peers Peers, current object) []any {

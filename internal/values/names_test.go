@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,12 @@ func pods(t *testing.T, cluster *config.Cluster, chartName string) []corev1.PodS
 			found = append(found, object.Spec.Template.Spec)
 		}
 	}
+}
+
+func TestChartRefusesThePeopleThatTheClusterFileRefuses(t *testing.T) {
+	template, err := os.ReadFile("../../charts/dnas/templates/validate.yaml")
+	require.NoError(t, err)
+	require.Contains(t, string(template), `(splitList " " "`+strings.Join(config.SystemAccounts, " ")+` guest homecloud")`)
 }
 
 // The charts' templates write down ports and the node's label; what hostprep

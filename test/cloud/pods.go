@@ -1,13 +1,12 @@
 package cloud
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
-	"text/tabwriter"
+	"os"
+	"os/exec"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,51 +25,15 @@ func (c *Cloud) Pods(ctx context.Context) ([]corev1.Pod, error) {
 	return list.Items, nil
 }
 
-// PrintPods prints what runs where, and which container doesn't.
-func (c *Cloud) PrintPods(ctx context.Context, out io.Writer) error {
-	pods, err := c.Pods(ctx)
-	if err != nil {
-		return err
+// PrintStatus prints what hcchart says of the cloud; not being in order is no error.
+func (c *Cloud) PrintStatus(ctx context.Context, out io.Writer) error {
+	command := c.HCChart(ctx, "status")
+	command.Stdout, command.Stderr = out, os.Stderr
+	err := command.Run()
+	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.ExitCode() == 2 {
+		return nil
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tPOD\tCONTAINER\tREADY\tRESTARTS\tWHY NOT")
-	for i := range pods {
-		pod := &pods[i]
-		for _, container := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
-			why := ""
-			switch {
-			case container.State.Waiting != nil:
-				why = container.State.Waiting.Reason + " " + container.State.Waiting.Message
-			case container.State.Running != nil && !container.Ready:
-				why = c.closedBecause(ctx, pod, container.Name)
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%t\t%d\t%s\n", pod.Spec.NodeName, pod.Name, container.Name, container.Ready, container.RestartCount, why)
-		}
-	}
-	return table.Flush()
-}
-
-var gateClosed = regexp.MustCompile(`msg="gate closed".* because=("(?:[^"\\]|\\.)*"|\S+)`)
-
-// closedBecause is why the gate in a running container is closed; empty when it isn't.
-func (c *Cloud) closedBecause(ctx context.Context, pod *corev1.Pod, container string) string {
-	client, err := Client(c.Driver.Kubeconfig())
-	if err != nil {
-		return ""
-	}
-	log, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(100))}).DoRaw(ctx)
-	if err != nil {
-		return ""
-	}
-	closed := gateClosed.FindAllSubmatch(log, -1)
-	if len(closed) == 0 || bytes.LastIndex(log, []byte(`msg="gate open"`)) > bytes.LastIndex(log, []byte(`msg="gate closed"`)) {
-		return ""
-	}
-	because := string(closed[len(closed)-1][1])
-	if plain, err := strconv.Unquote(because); err == nil {
-		because = plain
-	}
-	return because
+	return err
 }
 
 // PrintLogs prints the last lines of every container, for a failed test.

@@ -325,7 +325,7 @@ func diskMissingAtStart(t *testing.T, c *twoBoards) {
 	})
 	nothingOnTheSystemDisk(t, c, node.Name)
 	var status strings.Builder
-	require.NoError(t, c.PrintPods(t.Context(), &status))
+	require.NoError(t, c.PrintStatus(t.Context(), &status))
 	require.Contains(t, status.String(), "no disk at /srv/homecloud/data", "make status says why")
 	require.NoError(t, faults.AttachDisk(t.Context(), node.Name, "data"))
 	served(t, c, node, "roms", "jeu.nes", "")

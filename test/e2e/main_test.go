@@ -32,7 +32,7 @@ func newCloud(t *testing.T, name string, boards int) *cloud.Cloud {
 	c := &cloud.Cloud{Driver: driver, Root: root, Dir: filepath.Join(dir, "cloud")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			_ = c.PrintPods(context.Background(), os.Stderr)
+			_ = c.PrintStatus(context.Background(), os.Stderr)
 			c.PrintLogs(context.Background(), os.Stderr)
 		}
 		if os.Getenv("KEEP") == "" {

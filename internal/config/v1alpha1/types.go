@@ -33,7 +33,7 @@ type Cluster struct {
 	Network Network `yaml:"network"`
 	// What every board's system must be; a node may override each field under its own os. For hostprep.
 	OS OS `yaml:"os"`
-	// The boards, one to eight of them at home.
+	// The boards.
 	Nodes []Node `yaml:"nodes" required:"true" example:"[{name: box, address: 192.168.1.51, …}]"`
 	// The Kubernetes distribution. For hostprep.
 	K3s K3s `yaml:"k3s"`
@@ -117,7 +117,7 @@ type SSH struct {
 type Node struct {
 	// The board's name, also in Kubernetes.
 	Name string `yaml:"name" required:"true" example:"box" pattern:"^[a-z0-9]([-a-z0-9]{0,36}[a-z0-9])?$"`
-	// IPv4 address, or a name that hostprep check resolves and pins in the lock file.
+	// IPv4 address, or a name; the lock file then says what it was resolved to.
 	Address string `yaml:"address" required:"true" example:"192.168.1.51" pattern:"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"`
 	// Servers hold the state of Kubernetes: one, or an odd number. Default: the first node is the server, the others are agents.
 	Role string `yaml:"role" enum:"server agent"`

@@ -246,6 +246,16 @@ func (d *Disk) Fill() {
 	}
 }
 
+// Immutable lets nobody make, change or remove anything in a folder, root
+// included, as a file system does that doesn't take a name.
+func (d *Disk) Immutable(folder string) {
+	d.t.Helper()
+	opened, err := os.Open(folder)
+	require.NoError(d.t, err)
+	defer opened.Close()
+	require.NoError(d.t, unix.IoctlSetPointerInt(int(opened.Fd()), unix.FS_IOC_SETFLAGS, unix.STATX_ATTR_IMMUTABLE))
+}
+
 // In is a path on the disk.
 func (d *Disk) In(name string) string { return filepath.Join(d.Path(), name) }
 

@@ -119,7 +119,7 @@ func status(ctx context.Context, c *cloud.Cloud, lab *cloud.Lab) error {
 	if _, err := os.Stat(c.Driver.Kubeconfig()); errors.Is(err, fs.ErrNotExist) {
 		return nil // it isn't up, and the lab has said so
 	}
-	return c.PrintPods(ctx, os.Stdout)
+	return c.PrintStatus(ctx, os.Stdout)
 }
 
 // down takes the lab away and its disks with it; the cluster file and its secrets go too.
