@@ -54,7 +54,7 @@ test-daemons: bin/lab bin/syncthing images ## Our code beside the real daemons t
 
 .PHONY: test-charts
 test-charts: bin/helm3 bin/helm4 bin/hcchart ## Charts against the real Helm 3 and Helm 4
-	$(call part,chart contract,$(GO) test -C test ./chart/...)
+	$(call part,chart contract,$(GO) test -C test -count=1 ./chart/...)
 
 .PHONY: test-lab
 test-lab: ## The offline cluster itself (root)
