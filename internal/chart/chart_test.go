@@ -111,7 +111,7 @@ func TestValuesThatCannotBeRenderedAreExplained(t *testing.T) {
 	}{
 		"unknown key": {
 			values: map[string]any{"leaf": map[string]any{"greting": "hello"}},
-			want:   "values: leaf: additional properties 'greting' not allowed",
+			want:   "values: leaf.greting: unknown field",
 		},
 		"two findings": {
 			values: map[string]any{"leaf": map[string]any{"greeting": "hi", "port": 0}},
@@ -119,7 +119,7 @@ func TestValuesThatCannotBeRenderedAreExplained(t *testing.T) {
 		},
 		"unknown chart": {
 			values: map[string]any{"laef": map[string]any{}},
-			want:   "values: additional properties 'laef' not allowed",
+			want:   "values: laef: unknown field",
 		},
 		"template refuses": {
 			values: map[string]any{"leaf": map[string]any{"greeting": "bonjour", "port": 1}},

@@ -1,20 +1,17 @@
 package chart
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
+
+	"github.com/tmorin/homecloud/internal/jsonschema"
 )
 
 // stubVersion marks the stand-ins that Check puts where a dependency is
@@ -115,15 +112,15 @@ func enabledMissingError(c *Chart, enabled []string) error {
 func checkSchemas(h *helmchart.Chart, values map[string]any, at string) []error {
 	var errs []error
 	if h.Schema != nil {
-		if err := checkSchema(h.Schema, values); err != nil {
-			var invalid *jsonschema.ValidationError
-			if !errors.As(err, &invalid) {
-				return []error{fmt.Errorf("chart %s: values.schema.json: %w", h.Name(), err)}
+		problems, err := checkSchema(h.Schema, values)
+		if err != nil {
+			return []error{fmt.Errorf("chart %s: values.schema.json: %w", h.Name(), err)}
+		}
+		for _, problem := range problems {
+			if at != "" {
+				problem.Path = strings.TrimSuffix(jsonschema.Join(at, problem.Path), ".")
 			}
-			// The validator walks maps in any order.
-			for _, text := range slices.Sorted(slices.Values(leaves(invalid, at))) {
-				errs = append(errs, errors.New(text))
-			}
+			errs = append(errs, fmt.Errorf("values: %s", problem))
 		}
 	}
 	for _, sub := range h.Dependencies() {
@@ -140,46 +137,16 @@ func checkSchemas(h *helmchart.Chart, values map[string]any, at string) []error 
 	return unique(errs)
 }
 
-func checkSchema(schema []byte, values map[string]any) error {
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+func checkSchema(text []byte, values map[string]any) ([]jsonschema.Problem, error) {
+	set, err := jsonschema.Parse(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	compiler := jsonschema.NewCompiler()
-	// A schema stands alone: nothing is fetched, from disk or from a network.
-	compiler.UseLoader(jsonschema.SchemeURLLoader{})
-	const url = "file:///values.schema.json"
-	if err := compiler.AddResource(url, document); err != nil {
-		return err
-	}
-	compiled, err := compiler.Compile(url)
+	schema, err := set.Compile("")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return compiled.Validate(asJSON(values))
-}
-
-// leaves lists the innermost reasons, one line each, as
-// "values: dnas.shares.photos.guest: value must be one of …".
-func leaves(e *jsonschema.ValidationError, at string) []string {
-	if len(e.Causes) > 0 {
-		var texts []string
-		for _, cause := range e.Causes {
-			texts = append(texts, leaves(cause, at)...)
-		}
-		return texts
-	}
-	if extra, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
-		slices.Sort(extra.Properties)
-	}
-	where := strings.Join(e.InstanceLocation, ".")
-	if at != "" {
-		where = strings.TrimSuffix(at+"."+where, ".")
-	}
-	if where != "" {
-		where += ": "
-	}
-	return []string{"values: " + where + e.ErrorKind.LocalizedString(message.NewPrinter(language.English))}
+	return schema.Validate(asJSON(values)), nil
 }
 
 func unique(errs []error) []error {
