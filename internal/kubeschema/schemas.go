@@ -1,0 +1,348 @@
+// Package kubeschema says whether objects are what Kubernetes takes, without a
+// cluster: by the Go types of its client, which give the best messages for
+// fields that are misspelt or of a wrong type, and by its schemas, which also
+// know what is required and which values a field may have. It carries the
+// structure of Kubernetes' own kinds in several versions; kinds of others come
+// from CustomResourceDefinitions, a folder or a cluster.
+//
+// Rules that only an API server evaluates (names, combinations of fields,
+// validation in CEL) are not checked.
+package kubeschema
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed" // the extract
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tmorin/homecloud/internal/jsonschema"
+)
+
+//go:generate go run ./extract kubernetes.json.gz
+
+//go:embed kubernetes.json.gz
+var builtin []byte
+
+// Schemas are the kinds that are known. It may be used by several goroutines
+// once everything is added.
+type Schemas struct {
+	extract Extract
+	custom  map[string]customKind // by Key
+
+	mutex    sync.Mutex
+	sets     map[int]*jsonschema.Set // by index of the version
+	compiled map[string]*jsonschema.Schema
+}
+
+// customKind is one that a CustomResourceDefinition makes.
+type customKind struct {
+	schema     object
+	namespaced bool
+}
+
+// Builtin returns the schemas of Kubernetes' own kinds.
+func Builtin() (*Schemas, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(builtin))
+	if err != nil {
+		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
+	}
+	s := newSchemas()
+	if err := json.NewDecoder(reader).Decode(&s.extract); err != nil {
+		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
+	}
+	return s, nil
+}
+
+func newSchemas() *Schemas {
+	return &Schemas{
+		extract: Extract{Kinds: map[string][]Kind{}, Definitions: map[string][]Definition{}}, custom: map[string]customKind{},
+		sets: map[int]*jsonschema.Set{}, compiled: map[string]*jsonschema.Schema{},
+	}
+}
+
+// Versions are the versions of Kubernetes that can be checked against, such as
+// 1.34, oldest first.
+func (s *Schemas) Versions() []string { return slices.Clone(s.extract.Versions) }
+
+// AddCRD adds the kinds that a CustomResourceDefinition makes.
+func (s *Schemas) AddCRD(definition map[string]any) error {
+	var crd struct {
+		Spec struct {
+			Group    string
+			Names    struct{ Kind string }
+			Scope    string
+			Versions []struct {
+				Name   string
+				Served bool
+				Schema struct{ OpenAPIV3Schema object }
+			}
+		}
+	}
+	text, err := json.Marshal(definition)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &crd); err != nil {
+		return fmt.Errorf("CustomResourceDefinition: %w", err)
+	}
+	for _, version := range crd.Spec.Versions {
+		if !version.Served || version.Schema.OpenAPIV3Schema == nil {
+			continue
+		}
+		schema := structure(version.Schema.OpenAPIV3Schema, nil)
+		properties, _ := schema["properties"].(object)
+		if properties == nil {
+			properties = object{}
+			schema["properties"] = properties
+		}
+		properties["apiVersion"], properties["kind"] = object{"type": "string"}, object{"type": "string"}
+		properties["metadata"] = object{"$ref": ownReferences + objectMeta}
+		s.custom[Key(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)] = customKind{schema, crd.Spec.Scope != "Cluster"}
+	}
+	return nil
+}
+
+const objectMeta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+// Scope says whether objects of a kind lie in a namespace; known is false when
+// nobody knows the kind.
+func (s *Schemas) Scope(apiVersion, kind string) (namespaced, known bool) {
+	if custom, is := s.custom[Key(apiVersion, kind)]; is {
+		return custom.namespaced, true
+	}
+	kinds := s.extract.Kinds[Key(apiVersion, kind)]
+	if len(kinds) == 0 {
+		return false, false
+	}
+	return kinds[len(kinds)-1].Namespaced, true
+}
+
+// Result is what is known of an object.
+type Result struct {
+	Problems []jsonschema.Problem
+	// Unknown says that nobody knows the kind: nothing but its form was checked.
+	Unknown bool
+}
+
+// Validate checks an object against some versions: its text in YAML, for what
+// only the text shows, and its value. What is wrong in some of the versions only
+// says so.
+func (s *Schemas) Validate(text []byte, value map[string]any, versions []string) (Result, error) {
+	apiVersion, _ := value["apiVersion"].(string)
+	kind, _ := value["kind"].(string)
+	key := Key(apiVersion, kind)
+	typed := decode(text)
+	if custom, is := s.custom[key]; is {
+		schema, err := s.compile(len(s.extract.Versions)-1, key, custom.schema)
+		if err != nil {
+			return Result{}, err
+		}
+		return Result{Problems: typed.and(schema.Validate(withoutNulls(value)))}, nil
+	}
+	if len(s.extract.Kinds[key]) == 0 {
+		if isBuiltin(apiVersion) {
+			problem := jsonschema.Problem{Path: "apiVersion", Text: fmt.Sprintf("Kubernetes %s doesn't serve %s %s", spoken(versions), apiVersion, kind)}
+			if other := s.servedAs(kind, versions); other != "" {
+				problem.Text += "; write " + other
+			}
+			return Result{Problems: []jsonschema.Problem{problem}}, nil
+		}
+		return Result{Problems: typed.problems, Unknown: true}, nil
+	}
+	found := map[jsonschema.Problem][]string{}
+	for _, version := range versions {
+		problems, err := s.validateIn(version, key, withoutNulls(value))
+		if err != nil {
+			return Result{}, err
+		}
+		for _, problem := range typed.and(problems) {
+			found[problem] = append(found[problem], version)
+		}
+	}
+	var problems []jsonschema.Problem
+	for problem, in := range found {
+		if len(in) < len(versions) {
+			problem.Text += " (Kubernetes " + spoken(in) + ")"
+		}
+		problems = append(problems, problem)
+	}
+	slices.SortFunc(problems, func(a, b jsonschema.Problem) int { return strings.Compare(a.String(), b.String()) })
+	return Result{Problems: problems}, nil
+}
+
+func (s *Schemas) validateIn(version, key string, value any) ([]jsonschema.Problem, error) {
+	index := slices.Index(s.extract.Versions, version)
+	if index < 0 {
+		return nil, fmt.Errorf("the schemas of Kubernetes %s aren't here; there are those of %s", version, spoken(s.extract.Versions))
+	}
+	i := slices.IndexFunc(s.extract.Kinds[key], func(k Kind) bool { return k.Versions&(1<<index) != 0 })
+	if i < 0 {
+		return []jsonschema.Problem{{Path: "apiVersion", Text: key + " isn't served"}}, nil // said with the versions
+	}
+	name := s.extract.Kinds[key][i].Schema
+	schema, err := s.compile(index, name, nil)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Validate(value), nil
+}
+
+// compile compiles a definition of a version, or a custom schema that may refer
+// to them.
+func (s *Schemas) compile(index int, name string, custom object) (*jsonschema.Schema, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	id := fmt.Sprintf("%d %s", index, name)
+	if schema := s.compiled[id]; schema != nil {
+		return schema, nil
+	}
+	set, err := s.set(index, custom)
+	if err != nil {
+		return nil, err
+	}
+	pointer := "/definitions/" + name
+	if custom != nil {
+		pointer = "/custom"
+	}
+	schema, err := set.Compile(pointer)
+	if err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", name, err)
+	}
+	s.compiled[id] = schema
+	return schema, nil
+}
+
+// set is the document of a version's definitions.
+func (s *Schemas) set(index int, custom object) (*jsonschema.Set, error) {
+	if set := s.sets[index]; set != nil && custom == nil {
+		return set, nil
+	}
+	definitions := map[string]any{}
+	for name, forms := range s.extract.Definitions {
+		for _, form := range forms {
+			if form.Versions&(1<<index) != 0 {
+				definitions[name] = map[string]any(form.Schema)
+			}
+		}
+	}
+	document := map[string]any{"definitions": definitions}
+	if custom != nil {
+		document["custom"] = custom
+		return jsonschema.New(document)
+	}
+	set, err := jsonschema.New(document)
+	if err == nil {
+		s.sets[index] = set
+	}
+	return set, err
+}
+
+// servedAs is the newest apiVersion under which a kind is served in all
+// versions; stable ones come before others.
+func (s *Schemas) servedAs(kind string, versions []string) string {
+	var candidates []string
+	for key, kinds := range s.extract.Kinds {
+		apiVersion, name, _ := strings.Cut(key, " ")
+		if name == kind && !strings.Contains(apiVersion, "alpha") && !strings.Contains(apiVersion, "beta") && s.serves(kinds, versions) {
+			candidates = append(candidates, apiVersion)
+		}
+	}
+	if len(candidates) == 0 {
+		return ""
+	}
+	return slices.Max(candidates)
+}
+
+func (s *Schemas) serves(kinds []Kind, versions []string) bool {
+	var served uint
+	for _, k := range kinds {
+		served |= k.Versions
+	}
+	for _, version := range versions {
+		if i := slices.Index(s.extract.Versions, version); i < 0 || served&(1<<i) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutNulls leaves out what is null: to an API server a field that is null
+// isn't there.
+func withoutNulls(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		result := make(map[string]any, len(v))
+		for name, inner := range v {
+			if inner != nil {
+				result[name] = withoutNulls(inner)
+			}
+		}
+		return result
+	case []any:
+		result := make([]any, len(v))
+		for i, inner := range v {
+			result[i] = withoutNulls(inner)
+		}
+		return result
+	}
+	return value
+}
+
+// spoken is "1.34, 1.35 and 1.36".
+func spoken(versions []string) string {
+	if len(versions) < 2 {
+		return strings.Join(versions, "")
+	}
+	last := len(versions) - 1
+	return strings.Join(versions[:last], ", ") + " and " + versions[last]
+}
+
+// MapKeys returns the fields that must be different in the entries of lists that
+// server-side apply merges, by the path of the list with [] for every entry,
+// such as spec.template.spec.containers[].env.
+func (s *Schemas) MapKeys(apiVersion, kind string) map[string][]string {
+	kinds := s.extract.Kinds[Key(apiVersion, kind)]
+	found := map[string][]string{}
+	if len(kinds) > 0 {
+		newest := kinds[len(kinds)-1]
+		s.mapKeys(newest.Schema, newest.Versions, "", found, nil)
+	}
+	return found
+}
+
+func (s *Schemas) mapKeys(name string, versions uint, path string, found map[string][]string, trail []string) {
+	if slices.Contains(trail, name) {
+		return
+	}
+	forms := s.extract.Definitions[name]
+	i := slices.IndexFunc(forms, func(d Definition) bool { return d.Versions&versions != 0 })
+	if i < 0 {
+		return
+	}
+	s.mapKeysOf(forms[i].Schema, versions, path, found, append(slices.Clone(trail), name))
+}
+
+func (s *Schemas) mapKeysOf(schema object, versions uint, path string, found map[string][]string, trail []string) {
+	if ref, is := schema["$ref"].(string); is {
+		s.mapKeys(strings.TrimPrefix(ref, ownReferences), versions, path, found, trail)
+	}
+	if keys, is := schema["x-kubernetes-list-map-keys"].([]any); is && schema["x-kubernetes-list-type"] == "map" {
+		for _, key := range keys {
+			found[path] = append(found[path], fmt.Sprint(key))
+		}
+	}
+	if items, is := schema["items"].(object); is {
+		s.mapKeysOf(items, versions, path+"[]", found, trail)
+	}
+	properties, _ := schema["properties"].(object)
+	for _, field := range slices.Sorted(maps.Keys(properties)) {
+		if property, is := properties[field].(object); is {
+			s.mapKeysOf(property, versions, jsonschema.Join(path, field), found, trail)
+		}
+	}
+}
