@@ -137,6 +137,34 @@ func checkSchemas(h *helmchart.Chart, values map[string]any, at string) []error 
 	return unique(errs)
 }
 
+// CheckAsDependency says whether the chart's schema, and those of the charts
+// below it, admit what Helm gives to a dependency: `global`, and `enabled` where
+// the condition is called so.
+func (c *Chart) CheckAsDependency() error {
+	var errs []error
+	if text := c.files["values.schema.json"]; text != nil {
+		values := map[string]any{}
+		if err := yaml.Unmarshal(c.DefaultValues(), &values); err != nil {
+			return fmt.Errorf("chart %s: values.yaml: %w", c.Name, err)
+		}
+		values["global"] = map[string]any{"somebodyElse": map[string]any{"key": "value"}}
+		values["enabled"] = true
+		problems, err := checkSchema(text, values)
+		if err != nil {
+			return fmt.Errorf("chart %s: values.schema.json: %w", c.Name, err)
+		}
+		for _, p := range problems {
+			if first, _, _ := strings.Cut(p.Path, "."); first == "global" || first == "enabled" {
+				errs = append(errs, fmt.Errorf("chart %s: %s", c.Name, p))
+			}
+		}
+	}
+	for _, sub := range c.deps {
+		errs = append(errs, sub.CheckAsDependency())
+	}
+	return errors.Join(errs...)
+}
+
 func checkSchema(text []byte, values map[string]any) ([]jsonschema.Problem, error) {
 	set, err := jsonschema.Parse(text)
 	if err != nil {

@@ -2,13 +2,20 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"path"
 	"regexp"
+	"slices"
+	"sort"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	"sigs.k8s.io/yaml"
 )
 
@@ -100,6 +107,98 @@ func (c *Chart) render(o RenderOptions, offered chartutil.VersionSet, isUpgrade 
 		return nil, renderError(c.Name, err)
 	}
 	return rendering(rel), nil
+}
+
+// Document is one object as a template wrote it, a hook or not.
+type Document struct {
+	Source string // the template, such as homecloud/charts/dnas/templates/service.yaml
+	Text   string
+}
+
+// Documents renders the chart like Render and returns what the templates wrote,
+// by template: neither sorted for an installation nor parsed, which is most of a
+// rendering's time.
+func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
+	if err := c.Check(o.Values); err != nil {
+		return nil, err
+	}
+	h, err := c.helm()
+	if err != nil {
+		return nil, err
+	}
+	given, err := copyValues(o.Values)
+	if err != nil {
+		return nil, err
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(h, given); err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
+	}
+	kube, err := chartutil.ParseKubeVersion(cmp.Or(o.KubeVersion, KubeVersion))
+	if err != nil {
+		return nil, fmt.Errorf("version %q of Kubernetes: %w", o.KubeVersion, err)
+	}
+	if wanted := h.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, kube.Version) {
+		return nil, fmt.Errorf("chart %s: is made for Kubernetes %s, not for %s", c.Name, wanted, kube.Version)
+	}
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	capabilities.KubeVersion = *kube
+	values, err := chartutil.ToRenderValuesWithSchemaValidation(h, given,
+		chartutil.ReleaseOptions{Name: o.Release, Namespace: o.Namespace, Revision: 1, IsInstall: true}, capabilities, true)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
+	}
+	files, err := engine.Render(h, values)
+	if err != nil {
+		return nil, renderError(c.Name, err)
+	}
+	var documents []Document
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, "NOTES.txt") || strings.HasPrefix(path.Base(name), "_") {
+			continue
+		}
+		split := releaseutil.SplitManifests(files[name])
+		keys := slices.Collect(maps.Keys(split))
+		sort.Sort(releaseutil.BySplitManifestsOrder(keys))
+		for _, key := range keys {
+			documents = append(documents, Document{Source: name, Text: split[key]})
+		}
+	}
+	return documents, nil
+}
+
+// Definitions returns the CustomResourceDefinitions in crds/, of this chart and
+// of those below it.
+func (c *Chart) Definitions() (documents []Document) {
+	for _, name := range slices.Sorted(maps.Keys(c.files)) {
+		if strings.HasPrefix(name, "crds/") && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
+			for _, text := range releaseutil.SplitManifests(string(c.files[name])) {
+				documents = append(documents, Document{Source: c.Name + "/" + name, Text: text})
+			}
+		}
+	}
+	for _, sub := range c.deps {
+		for _, d := range sub.Definitions() {
+			documents = append(documents, Document{Source: c.Name + "/charts/" + d.Source, Text: d.Text})
+		}
+	}
+	return documents
+}
+
+// Templates returns the text of all templates, of this chart and of those below
+// it, partials included, by the name that rendering gives them.
+func (c *Chart) Templates() map[string]string {
+	templates := map[string]string{}
+	for name, text := range c.files {
+		if strings.HasPrefix(name, "templates/") {
+			templates[c.Name+"/"+name] = string(text)
+		}
+	}
+	for _, sub := range c.deps {
+		for name, text := range sub.Templates() {
+			templates[c.Name+"/charts/"+name] = text
+		}
+	}
+	return templates
 }
 
 func rendering(rel *release.Release) *Rendering {

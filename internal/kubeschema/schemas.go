@@ -28,11 +28,15 @@ import (
 //go:embed kubernetes.json.gz
 var builtin []byte
 
-// Schemas are the kinds that are known. It may be used by several goroutines
-// once everything is added.
+// Schemas are the kinds that are known. Several goroutines may use it.
 type Schemas struct {
+	*kubernetes
+	custom map[string]*customKind // by Key
+}
+
+// kubernetes are Kubernetes' own kinds, in all versions.
+type kubernetes struct {
 	extract Extract
-	custom  map[string]customKind // by Key
 
 	mutex    sync.Mutex
 	sets     map[int]*jsonschema.Set // by index of the version
@@ -41,8 +45,8 @@ type Schemas struct {
 
 // customKind is one that a CustomResourceDefinition makes.
 type customKind struct {
-	schema     object
 	namespaced bool
+	compile    func() (*jsonschema.Schema, error)
 }
 
 // Builtin returns the schemas of Kubernetes' own kinds.
@@ -51,26 +55,19 @@ func Builtin() (*Schemas, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
 	}
-	s := newSchemas()
-	if err := json.NewDecoder(reader).Decode(&s.extract); err != nil {
+	k := &kubernetes{sets: map[int]*jsonschema.Set{}, compiled: map[string]*jsonschema.Schema{}}
+	if err := json.NewDecoder(reader).Decode(&k.extract); err != nil {
 		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
 	}
-	return s, nil
-}
-
-func newSchemas() *Schemas {
-	return &Schemas{
-		extract: Extract{Kinds: map[string][]Kind{}, Definitions: map[string][]Definition{}}, custom: map[string]customKind{},
-		sets: map[int]*jsonschema.Set{}, compiled: map[string]*jsonschema.Schema{},
-	}
+	return &Schemas{kubernetes: k}, nil
 }
 
 // Versions are the versions of Kubernetes that can be checked against, such as
 // 1.34, oldest first.
 func (s *Schemas) Versions() []string { return slices.Clone(s.extract.Versions) }
 
-// AddCRD adds the kinds that a CustomResourceDefinition makes.
-func (s *Schemas) AddCRD(definition map[string]any) error {
+// With returns the schemas with the kinds that a CustomResourceDefinition makes.
+func (s *Schemas) With(definition map[string]any) (*Schemas, error) {
 	var crd struct {
 		Spec struct {
 			Group    string
@@ -85,10 +82,14 @@ func (s *Schemas) AddCRD(definition map[string]any) error {
 	}
 	text, err := json.Marshal(definition)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := json.Unmarshal(text, &crd); err != nil {
-		return fmt.Errorf("CustomResourceDefinition: %w", err)
+		return nil, fmt.Errorf("CustomResourceDefinition: %w", err)
+	}
+	with := &Schemas{kubernetes: s.kubernetes, custom: maps.Clone(s.custom)}
+	if with.custom == nil {
+		with.custom = map[string]*customKind{}
 	}
 	for _, version := range crd.Spec.Versions {
 		if !version.Served || version.Schema.OpenAPIV3Schema == nil {
@@ -102,9 +103,11 @@ func (s *Schemas) AddCRD(definition map[string]any) error {
 		}
 		properties["apiVersion"], properties["kind"] = object{"type": "string"}, object{"type": "string"}
 		properties["metadata"] = object{"$ref": ownReferences + objectMeta}
-		s.custom[Key(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)] = customKind{schema, crd.Spec.Scope != "Cluster"}
+		with.custom[Key(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)] = &customKind{crd.Spec.Scope != "Cluster", sync.OnceValues(func() (*jsonschema.Schema, error) {
+			return s.compileCustom(schema)
+		})}
 	}
-	return nil
+	return with, nil
 }
 
 const objectMeta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -120,6 +123,12 @@ func (s *Schemas) Scope(apiVersion, kind string) (namespaced, known bool) {
 		return false, false
 	}
 	return kinds[len(kinds)-1].Namespaced, true
+}
+
+// IsCustom says whether a kind comes from a CustomResourceDefinition.
+func (s *Schemas) IsCustom(apiVersion, kind string) bool {
+	_, is := s.custom[Key(apiVersion, kind)]
+	return is
 }
 
 // Result is what is known of an object.
@@ -138,7 +147,7 @@ func (s *Schemas) Validate(text []byte, value map[string]any, versions []string)
 	key := Key(apiVersion, kind)
 	typed := decode(text)
 	if custom, is := s.custom[key]; is {
-		schema, err := s.compile(len(s.extract.Versions)-1, key, custom.schema)
+		schema, err := custom.compile()
 		if err != nil {
 			return Result{}, err
 		}
@@ -155,13 +164,16 @@ func (s *Schemas) Validate(text []byte, value map[string]any, versions []string)
 		return Result{Problems: typed.problems, Unknown: true}, nil
 	}
 	found := map[jsonschema.Problem][]string{}
-	for _, version := range versions {
+	for i, version := range versions {
 		problems, err := s.validateIn(version, key, withoutNulls(value))
 		if err != nil {
 			return Result{}, err
 		}
 		for _, problem := range typed.and(problems) {
 			found[problem] = append(found[problem], version)
+		}
+		if i == 0 && len(found) == 0 && isStable(apiVersion) && s.serves(s.extract.Kinds[key], versions) {
+			break // later versions of a stable API only add to it
 		}
 	}
 	var problems []jsonschema.Problem
@@ -175,6 +187,11 @@ func (s *Schemas) Validate(text []byte, value map[string]any, versions []string)
 	return Result{Problems: problems}, nil
 }
 
+// isStable says whether an API is neither alpha nor beta.
+func isStable(apiVersion string) bool {
+	return !strings.Contains(apiVersion, "alpha") && !strings.Contains(apiVersion, "beta")
+}
+
 func (s *Schemas) validateIn(version, key string, value any) ([]jsonschema.Problem, error) {
 	index := slices.Index(s.extract.Versions, version)
 	if index < 0 {
@@ -185,61 +202,56 @@ func (s *Schemas) validateIn(version, key string, value any) ([]jsonschema.Probl
 		return []jsonschema.Problem{{Path: "apiVersion", Text: key + " isn't served"}}, nil // said with the versions
 	}
 	name := s.extract.Kinds[key][i].Schema
-	schema, err := s.compile(index, name, nil)
+	schema, err := s.compile(index, name)
 	if err != nil {
 		return nil, err
 	}
 	return schema.Validate(value), nil
 }
 
-// compile compiles a definition of a version, or a custom schema that may refer
-// to them.
-func (s *Schemas) compile(index int, name string, custom object) (*jsonschema.Schema, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
+// compile compiles a definition of a version.
+func (k *kubernetes) compile(index int, name string) (*jsonschema.Schema, error) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	id := fmt.Sprintf("%d %s", index, name)
-	if schema := s.compiled[id]; schema != nil {
+	if schema := k.compiled[id]; schema != nil {
 		return schema, nil
 	}
-	set, err := s.set(index, custom)
-	if err != nil {
-		return nil, err
+	if k.sets[index] == nil {
+		set, err := jsonschema.New(map[string]any{"definitions": k.definitions(index)})
+		if err != nil {
+			return nil, err
+		}
+		k.sets[index] = set
 	}
-	pointer := "/definitions/" + name
-	if custom != nil {
-		pointer = "/custom"
-	}
-	schema, err := set.Compile(pointer)
+	schema, err := k.sets[index].Compile("/definitions/" + name)
 	if err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", name, err)
 	}
-	s.compiled[id] = schema
+	k.compiled[id] = schema
 	return schema, nil
 }
 
-// set is the document of a version's definitions.
-func (s *Schemas) set(index int, custom object) (*jsonschema.Set, error) {
-	if set := s.sets[index]; set != nil && custom == nil {
-		return set, nil
+// compileCustom compiles a schema that may refer to Kubernetes' own.
+func (k *kubernetes) compileCustom(schema object) (*jsonschema.Schema, error) {
+	set, err := jsonschema.New(map[string]any{"definitions": k.definitions(len(k.extract.Versions) - 1), "custom": schema})
+	if err != nil {
+		return nil, err
 	}
+	return set.Compile("/custom")
+}
+
+// definitions are those of a version.
+func (k *kubernetes) definitions(index int) map[string]any {
 	definitions := map[string]any{}
-	for name, forms := range s.extract.Definitions {
+	for name, forms := range k.extract.Definitions {
 		for _, form := range forms {
 			if form.Versions&(1<<index) != 0 {
 				definitions[name] = map[string]any(form.Schema)
 			}
 		}
 	}
-	document := map[string]any{"definitions": definitions}
-	if custom != nil {
-		document["custom"] = custom
-		return jsonschema.New(document)
-	}
-	set, err := jsonschema.New(document)
-	if err == nil {
-		s.sets[index] = set
-	}
-	return set, err
+	return definitions
 }
 
 // servedAs is the newest apiVersion under which a kind is served in all
@@ -248,7 +260,7 @@ func (s *Schemas) servedAs(kind string, versions []string) string {
 	var candidates []string
 	for key, kinds := range s.extract.Kinds {
 		apiVersion, name, _ := strings.Cut(key, " ")
-		if name == kind && !strings.Contains(apiVersion, "alpha") && !strings.Contains(apiVersion, "beta") && s.serves(kinds, versions) {
+		if name == kind && isStable(apiVersion) && s.serves(kinds, versions) {
 			candidates = append(candidates, apiVersion)
 		}
 	}

@@ -23,7 +23,8 @@ func schemas(t testing.TB) *kubeschema.Schemas {
 	require.NoError(t, err)
 	var crd map[string]any
 	read(t, "testdata/crd.yaml", &crd)
-	require.NoError(t, s.AddCRD(crd))
+	s, err = s.With(crd)
+	require.NoError(t, err)
 	return s
 }
 

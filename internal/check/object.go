@@ -1,0 +1,149 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tmorin/homecloud/internal/chart"
+)
+
+// object is one of the objects that a chart rendered.
+type object struct {
+	source string // the template
+	text   string
+	value  map[string]any
+
+	apiVersion, kind, namespace, name string
+
+	pod     *corev1.PodTemplateSpec // what it runs; nil: no pod
+	partial bool                    // only the pod's labels could be read
+}
+
+// String is "DaemonSet syncthing".
+func (o *object) String() string { return strings.TrimSpace(o.kind + " " + o.name) }
+
+func (o *object) annotation(key string) string {
+	value, _, _ := unstructured.NestedString(o.value, "metadata", "annotations", key)
+	return value
+}
+
+// hooks are the events that a hook of Helm's waits for; nil: it is no hook.
+func (o *object) hooks() []string {
+	events := o.annotation("helm.sh/hook")
+	if events == "" {
+		return nil
+	}
+	var list []string
+	for _, event := range strings.Split(events, ",") {
+		list = append(list, strings.TrimSpace(event))
+	}
+	return list
+}
+
+// isTest says whether it only runs when somebody tests a release.
+func (o *object) isTest() bool {
+	for _, hook := range o.hooks() {
+		if hook == "test" || hook == "test-success" {
+			return true
+		}
+	}
+	return false
+}
+
+// read reads what a template wrote. A List is taken apart as an API client
+// does; documents that hold nothing are left out.
+func read(documents []chart.Document, namespace string) (objects []*object, findings []Finding) {
+	for _, d := range documents {
+		var value map[string]any
+		if err := yaml.Unmarshal([]byte(d.Text), &value); err != nil {
+			findings = append(findings, Finding{Rule: ruleYAML, Source: d.Source, Text: strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")})
+			continue
+		}
+		if len(value) == 0 {
+			continue
+		}
+		items, isList := value["items"].([]any)
+		if kind, _ := value["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+			objects = append(objects, newObject(d.Source, d.Text, value, namespace))
+			continue
+		}
+		for _, item := range items {
+			value, is := item.(map[string]any)
+			if !is {
+				findings = append(findings, Finding{Rule: ruleYAML, Source: d.Source, Text: fmt.Sprintf("an entry of a List is no object: %v", item)})
+				continue
+			}
+			text, err := yaml.Marshal(value)
+			if err != nil {
+				continue // it was read from YAML
+			}
+			objects = append(objects, newObject(d.Source, string(text), value, namespace))
+		}
+	}
+	return objects, findings
+}
+
+func newObject(source, text string, value map[string]any, namespace string) *object {
+	o := &object{source: source, text: text, value: value, namespace: namespace}
+	o.apiVersion, _ = value["apiVersion"].(string)
+	o.kind, _ = value["kind"].(string)
+	metadata, _ := value["metadata"].(map[string]any)
+	o.name, _ = metadata["name"].(string)
+	if own, _ := metadata["namespace"].(string); own != "" {
+		o.namespace = own
+	}
+	if at := podPaths[o.kind]; at != nil && isWorkload(o.apiVersion) {
+		if template, found, _ := unstructured.NestedMap(value, at...); found {
+			o.pod, o.partial = podOf(template, o.kind == "Pod")
+		}
+	}
+	return o
+}
+
+// podPaths is where a kind keeps the template of its pods.
+var podPaths = map[string][]string{
+	"Pod": {}, "Deployment": {"spec", "template"}, "DaemonSet": {"spec", "template"}, "StatefulSet": {"spec", "template"},
+	"ReplicaSet": {"spec", "template"}, "ReplicationController": {"spec", "template"}, "Job": {"spec", "template"},
+	"CronJob": {"spec", "jobTemplate", "spec", "template"},
+}
+
+func isWorkload(apiVersion string) bool {
+	group, _, has := strings.Cut(apiVersion, "/")
+	return !has || group == "apps" || group == "batch"
+}
+
+// podOf reads a template as far as it can be read: what is wrong with it is the
+// schemas' matter.
+func podOf(template map[string]any, isPod bool) (pod *corev1.PodTemplateSpec, partial bool) {
+	pod = &corev1.PodTemplateSpec{}
+	if isPod {
+		template = map[string]any{"metadata": template["metadata"], "spec": template["spec"]}
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, pod); err != nil {
+		labels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
+		return &corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}}, true
+	}
+	return pod, false
+}
+
+// containers calls back for each container of the object's pods; init ones that
+// end are told apart.
+func (o *object) containers(found func(c *corev1.Container, where string, ends bool)) {
+	if o.pod == nil {
+		return
+	}
+	for i := range o.pod.Spec.InitContainers {
+		c := &o.pod.Spec.InitContainers[i]
+		found(c, "init container "+c.Name, c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways)
+	}
+	for i := range o.pod.Spec.Containers {
+		c := &o.pod.Spec.Containers[i]
+		found(c, "container "+c.Name, o.kind == "Job" || o.kind == "CronJob" || o.kind == "Pod" && o.pod.Spec.RestartPolicy == corev1.RestartPolicyNever)
+	}
+}
