@@ -70,10 +70,15 @@ when the values enable it.`,
 	return cmd
 }
 
+// isOurs says whether a chart is one of homecloud's, by how it is named.
+func isOurs(name string) bool {
+	return !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".tgz") && name != "."
+}
+
 // chartAndValues finds a chart of ours with its values from the cluster file,
 // or somebody's chart, which has none.
 func chartAndValues(a *app, flags *chartFlags, name string) (*chart.Chart, map[string]any, error) {
-	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".tgz") || name == "." {
+	if !isOurs(name) {
 		if _, err := os.Stat(name); err != nil {
 			return nil, nil, err
 		}

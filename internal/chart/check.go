@@ -139,7 +139,8 @@ func checkSchemas(h *helmchart.Chart, values map[string]any, at string) []error 
 
 // CheckAsDependency says whether the chart's schema, and those of the charts
 // below it, admit what Helm gives to a dependency: `global`, and `enabled` where
-// the condition is called so.
+// the condition is called so. An umbrella is nobody's dependency and needs no
+// `enabled`.
 func (c *Chart) CheckAsDependency() error {
 	var errs []error
 	if text := c.files["values.schema.json"]; text != nil {
@@ -148,7 +149,9 @@ func (c *Chart) CheckAsDependency() error {
 			return fmt.Errorf("chart %s: values.yaml: %w", c.Name, err)
 		}
 		values["global"] = map[string]any{"somebodyElse": map[string]any{"key": "value"}}
-		values["enabled"] = true
+		if !slices.ContainsFunc(c.deps, func(sub *Chart) bool { return !sub.IsLibrary() }) {
+			values["enabled"] = true
+		}
 		problems, err := checkSchema(text, values)
 		if err != nil {
 			return fmt.Errorf("chart %s: values.schema.json: %w", c.Name, err)

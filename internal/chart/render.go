@@ -156,14 +156,21 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 		if strings.HasSuffix(name, "NOTES.txt") || strings.HasPrefix(path.Base(name), "_") {
 			continue
 		}
-		split := releaseutil.SplitManifests(files[name])
-		keys := slices.Collect(maps.Keys(split))
-		sort.Sort(releaseutil.BySplitManifestsOrder(keys))
-		for _, key := range keys {
-			documents = append(documents, Document{Source: name, Text: split[key]})
-		}
+		documents = append(documents, SplitManifest(name, files[name])...)
 	}
 	return documents, nil
+}
+
+// SplitManifest takes a manifest apart: several objects, as render and `helm
+// template` print them.
+func SplitManifest(source, manifest string) (documents []Document) {
+	split := releaseutil.SplitManifests(manifest)
+	keys := slices.Collect(maps.Keys(split))
+	sort.Sort(releaseutil.BySplitManifestsOrder(keys))
+	for _, key := range keys {
+		documents = append(documents, Document{Source: source, Text: split[key]})
+	}
+	return documents
 }
 
 // Definitions returns the CustomResourceDefinitions in crds/, of this chart and
@@ -171,9 +178,7 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 func (c *Chart) Definitions() (documents []Document) {
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
 		if strings.HasPrefix(name, "crds/") && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
-			for _, text := range releaseutil.SplitManifests(string(c.files[name])) {
-				documents = append(documents, Document{Source: c.Name + "/" + name, Text: text})
-			}
+			documents = append(documents, SplitManifest(c.Name+"/"+name, string(c.files[name]))...)
 		}
 	}
 	for _, sub := range c.deps {

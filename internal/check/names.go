@@ -3,7 +3,7 @@ package check
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -16,7 +16,7 @@ func nameProblems(kind, name string) []string {
 	case kind == "Namespace":
 		return validation.IsDNS1123Label(name)
 	case slices.Contains([]string{"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}, kind):
-		return path.IsValidPathSegmentName(name)
+		return content.IsPathSegmentName(name)
 	case kind == "StatefulSet" || kind == "CronJob" || kind == "Job":
 		// Pods are named after it, and carry its name as a label.
 		if len(name) > 63 {

@@ -121,7 +121,8 @@ func checkResources(_ *object, c *corev1.Container, _ bool) string {
 }
 
 func checkProbes(o *object, c *corev1.Container, ends bool) string {
-	if ends || o.isTest() || c.ReadinessProbe != nil {
+	serves := len(c.Ports) > 0 || len(o.pod.Spec.Containers) == 1
+	if ends || !serves || o.isTest() || c.ReadinessProbe != nil {
 		return ""
 	}
 	return "has no readinessProbe"

@@ -247,7 +247,7 @@ func (k *kubernetes) definitions(index int) map[string]any {
 	for name, forms := range k.extract.Definitions {
 		for _, form := range forms {
 			if form.Versions&(1<<index) != 0 {
-				definitions[name] = map[string]any(form.Schema)
+				definitions[name] = form.Schema
 			}
 		}
 	}
