@@ -19,6 +19,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
 )
 
@@ -307,6 +308,24 @@ func (c *Chart) Dependency(name string) *Chart {
 		}
 	}
 	return nil
+}
+
+// AllValues is what the chart's values are without anybody's: its own, and
+// those of the charts below it under their names.
+func (c *Chart) AllValues() (map[string]any, error) {
+	all := map[string]any{}
+	if err := yaml.Unmarshal(c.DefaultValues(), &all); err != nil {
+		return nil, fmt.Errorf("chart %s: values.yaml: %w", c.Name, err)
+	}
+	for _, sub := range c.deps {
+		below, err := sub.AllValues()
+		if err != nil {
+			return nil, err
+		}
+		own, _ := all[sub.Name].(map[string]any)
+		all[sub.Name] = chartutil.CoalesceTables(maps.Clone(own), below)
+	}
+	return all, nil
 }
 
 // satisfies says whether a version meets a constraint, the way Helm asks it.

@@ -37,6 +37,8 @@ type RenderOptions struct {
 	Values      map[string]any
 	KubeVersion string // empty: KubeVersion
 	IncludeCRDs bool   // also what lies in crds/, as GitOps tools apply it
+	// Unchecked renders without asking the schemas of the values; for Documents.
+	Unchecked bool
 }
 
 // Rendering is what a chart becomes with given values.
@@ -119,8 +121,10 @@ type Document struct {
 // by template: neither sorted for an installation nor parsed, which is most of a
 // rendering's time.
 func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
-	if err := c.Check(o.Values); err != nil {
-		return nil, err
+	if !o.Unchecked {
+		if err := c.Check(o.Values); err != nil {
+			return nil, err
+		}
 	}
 	h, err := c.helm()
 	if err != nil {
