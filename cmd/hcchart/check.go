@@ -211,9 +211,9 @@ func (f *checkFlags) checker(a *app, name string) (*check.Checker, error) {
 		return nil, err
 	}
 	for _, text := range f.provided {
-		provided, err := parseProvided(text)
+		provided, err := check.ParseProvided(text)
 		if err != nil {
-			return nil, err
+			return nil, usageError{fmt.Errorf("--provided %w", err)}
 		}
 		c.Provided = append(c.Provided, provided)
 	}
@@ -292,19 +292,8 @@ func (f *checkFlags) readExceptions(c *check.Checker) error {
 	if err := yaml.UnmarshalStrict(text, &c.Exceptions); err != nil {
 		return fmt.Errorf("--exceptions %s: %w", f.exceptions, err)
 	}
-	known := map[string]bool{}
-	for _, rule := range check.Rules() {
-		known[rule.ID] = true
-	}
-	for i, e := range c.Exceptions {
-		switch {
-		case !known[e.Rule]:
-			return fmt.Errorf("--exceptions %s: [%d].rule: there is no rule %q; see hcchart check --rules", f.exceptions, i, e.Rule)
-		case strings.TrimSpace(e.Reason) == "":
-			return fmt.Errorf("--exceptions %s: [%d].reason: is missing; say why %s may be broken", f.exceptions, i, e.Rule)
-		case e.Object == "":
-			return fmt.Errorf("--exceptions %s: [%d].object: is missing; write one such as \"Deployment web\", or \"*\"", f.exceptions, i)
-		}
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("--exceptions %s: %w", f.exceptions, err)
 	}
 	return nil
 }
@@ -329,19 +318,6 @@ func kubeVersions(text string, known []string) ([]string, error) {
 func minor(version string) string {
 	parts := strings.Split(strings.TrimPrefix(strings.TrimSpace(version), "v"), ".")
 	return strings.Join(parts[:min(2, len(parts))], ".")
-}
-
-func parseProvided(text string) (check.Provided, error) {
-	object, keys, hasKeys := strings.Cut(text, ":")
-	kind, name, ok := strings.Cut(object, "/")
-	if !ok || kind == "" || name == "" {
-		return check.Provided{}, usageError{fmt.Errorf("--provided %q: write one such as Secret/web, or Secret/web:user,password", text)}
-	}
-	provided := check.Provided{Kind: kind, Name: name}
-	if hasKeys {
-		provided.Keys = strings.Split(keys, ",")
-	}
-	return provided, nil
 }
 
 // checkAll checks with all sets of values, beside each other.

@@ -74,6 +74,36 @@ type Provided struct {
 	Keys       []string
 }
 
+// ParseProvided reads KIND/NAME, or KIND/NAME:KEY,KEY.
+func ParseProvided(text string) (Provided, error) {
+	object, keys, hasKeys := strings.Cut(text, ":")
+	kind, name, ok := strings.Cut(object, "/")
+	if !ok || kind == "" || name == "" {
+		return Provided{}, fmt.Errorf("%q: write one such as Secret/web, or Secret/web:user,password", text)
+	}
+	provided := Provided{Kind: kind, Name: name}
+	if hasKeys {
+		provided.Keys = strings.Split(keys, ",")
+	}
+	return provided, nil
+}
+
+// Validate says whether the exceptions make sense: each names a rule that there
+// is, an object and a reason.
+func (c *Checker) Validate() error {
+	for i, e := range c.Exceptions {
+		switch {
+		case !slices.ContainsFunc(Rules(), func(rule Rule) bool { return rule.ID == e.Rule }):
+			return fmt.Errorf("[%d].rule: there is no rule %q; see hcchart check --rules", i, e.Rule)
+		case strings.TrimSpace(e.Reason) == "":
+			return fmt.Errorf("[%d].reason: is missing; say why %s may be broken", i, e.Rule)
+		case e.Object == "":
+			return fmt.Errorf("[%d].object: is missing; write one such as \"Deployment web\", or \"*\"", i)
+		}
+	}
+	return nil
+}
+
 // Values are what a chart is checked with.
 type Values struct {
 	Name      string // shown in findings

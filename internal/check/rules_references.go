@@ -294,10 +294,14 @@ func hasKey(holder *object, key string) bool {
 	return false
 }
 
+// everywhere is what Kubernetes puts into each namespace by itself.
+var everywhere = []Provided{{Kind: "ConfigMap", Name: "kube-root-ca.crt", Keys: []string{"ca.crt"}}}
+
 func (r *run) provided(kind, name string) *Provided {
-	for i := range r.Provided {
-		if r.Provided[i].Kind == kind && r.Provided[i].Name == name {
-			return &r.Provided[i]
+	given := slices.Concat(everywhere, r.Provided)
+	for i := range given {
+		if given[i].Kind == kind && given[i].Name == name {
+			return &given[i]
 		}
 	}
 	return nil

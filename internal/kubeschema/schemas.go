@@ -62,6 +62,9 @@ func Builtin() (*Schemas, error) {
 	return &Schemas{kubernetes: k}, nil
 }
 
+// Shared is Builtin, read once in a process.
+var Shared = sync.OnceValues(Builtin)
+
 // Versions are the versions of Kubernetes that can be checked against, such as
 // 1.34, oldest first.
 func (s *Schemas) Versions() []string { return slices.Clone(s.extract.Versions) }

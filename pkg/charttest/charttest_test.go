@@ -122,7 +122,9 @@ func TestGoldenShowsTheDifference(t *testing.T) {
 	if *update {
 		return
 	}
-	said := failing(t, func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("replicas", 9)).Golden("testdata/golden/defaults.yaml") })
+	said := failing(t, func(t testing.TB) {
+		Load(t, "testdata/web").Render(t, Set("replicas", 9)).Golden("testdata/golden/defaults.yaml")
+	})
 	require.Contains(t, said, "-  replicas: 1\n+  replicas: 9\n")
 	require.Contains(t, failing(t, func(t testing.TB) { Load(t, "testdata/web").Render(t).Golden("testdata/golden/none.yaml") }),
 		"testdata/golden/none.yaml isn't there; `go test -update` writes it")

@@ -1,5 +1,5 @@
-// Package chart_test holds the contract of homecloud's charts: what the real Helm 3 and Helm 4 make of them, scenario by
-// scenario (charts/*/ci), and which values they refuse.
+// Package chart_test holds the contract of homecloud's charts: the real Helm 3 and Helm 4 make of them, scenario by
+// scenario (charts/*/ci), what the tests beside the charts see in process, and refuse the same values.
 package chart_test
 
 import (
@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files and the charts' READMEs")
+var update = flag.Bool("update", false, "rewrite the charts' READMEs")
 
 const (
 	root      = "../.."

@@ -1,4 +1,4 @@
-package chart_test
+package charts_test
 
 import (
 	"regexp"
@@ -9,8 +9,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/tmorin/homecloud/pkg/charttest"
 )
 
 // workload is an object that makes pods.
@@ -19,22 +19,15 @@ type workload struct {
 	template corev1.PodTemplateSpec
 }
 
-func workloads(t testing.TB, text string) []workload {
-	t.Helper()
-	var found []workload
-	for _, object := range objects(t, text) {
-		typed, err := scheme.Scheme.New(object.GroupVersionKind())
-		require.NoError(t, err)
-		require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed))
-		name := object.GetKind() + "/" + object.GetName()
-		switch typed := typed.(type) {
-		case *appsv1.Deployment:
-			found = append(found, workload{name, typed.Spec.Template})
-		case *appsv1.DaemonSet:
-			found = append(found, workload{name, typed.Spec.Template})
-		case *batchv1.Job:
-			found = append(found, workload{name, typed.Spec.Template})
-		}
+func workloads(r *charttest.Rendering) (found []workload) {
+	for _, o := range charttest.All[*appsv1.Deployment](r) {
+		found = append(found, workload{"Deployment/" + o.Name, o.Spec.Template})
+	}
+	for _, o := range charttest.All[*appsv1.DaemonSet](r) {
+		found = append(found, workload{"DaemonSet/" + o.Name, o.Spec.Template})
+	}
+	for _, o := range charttest.All[*batchv1.Job](r) {
+		found = append(found, workload{"Job/" + o.Name, o.Spec.Template})
 	}
 	return found
 }
@@ -44,16 +37,12 @@ func (w workload) containers() []corev1.Container {
 }
 
 // everyWorkload calls f with each workload of each scenario.
-func everyWorkload(t *testing.T, f func(t *testing.T, w workload), arguments ...string) {
-	for _, s := range scenarios(t) {
-		t.Run(s.String(), func(t *testing.T) {
-			text, err := render(t, s.chart, []string{s.values}, arguments...)
-			require.NoError(t, err)
-			for _, w := range workloads(t, text) {
-				t.Run(w.name, func(t *testing.T) { f(t, w) })
-			}
-		})
-	}
+func everyWorkload(t *testing.T, f func(t *testing.T, w workload)) {
+	eachScenario(t, func(t *testing.T, chart *charttest.Chart, _ string, scenario charttest.Option) {
+		for _, w := range workloads(chart.Render(t, scenario, inCluster)) {
+			t.Run(w.name, func(t *testing.T) { f(t, w) })
+		}
+	})
 }
 
 // kept are the capabilities that were measured to be needed. Whatever else asks for one must be measured first.
@@ -138,21 +127,11 @@ func TestContainersHaveNoDuplicates(t *testing.T) {
 	})
 }
 
-func TestEveryImageComesFromTheGlobalRegistry(t *testing.T) {
-	everyWorkload(t, func(t *testing.T, w workload) {
-		for _, c := range w.containers() {
-			require.True(t, strings.HasPrefix(c.Image, "mirror.home:5000/"), "%s: %s", c.Name, c.Image)
-			require.NotContains(t, c.Image, "ghcr.io", c.Name)
-			require.NotContains(t, c.Image, "docker.io", c.Name)
-		}
-	}, "--set", "global.imageRegistry=mirror.home:5000")
-}
-
 func TestDigestWinsOverTag(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
-	text, err := render(t, "platform", []string{root + "/charts/platform/ci/vip-values.yaml"}, "--set", "vip.image.digest="+digest)
-	require.NoError(t, err)
-	require.Contains(t, text, "image: ghcr.io/tmorin/homecloud/keepalived@"+digest)
+	charttest.Load(t, "platform").Render(t, charttest.ValuesFiles("platform/ci/vip-values.yaml"), charttest.Set("vip.image.digest", digest), inCluster).
+		Object("DaemonSet", "homecloud-platform-vip").Field("spec.template.spec.containers[name=keepalived].image").
+		Equals("ghcr.io/tmorin/homecloud/keepalived@" + digest)
 }
 
 // Every daemon that touches the shares is started through the gate, and sees the disks in the one way that follows one
@@ -180,45 +159,42 @@ func TestDaemonsStartBehindTheGate(t *testing.T) {
 
 // What restarts when something changes, by workload. A change that restarts more than it must is an outage.
 func TestChangesRestartOnlyWhatReadsThem(t *testing.T) {
-	values := root + "/charts/dnas/ci/two-boards-values.yaml"
-	before := templates(t, values)
-	for change, want := range map[string][]string{
-		"devices.alice-phone.owner=bob,shares.photos.access.bob=write": nil,
-		"shares.photos.versions=7d":                                    nil,
-		`users.carol={},shares.dav.access.carol="read"`:                nil,
-		"discovery=lan,shares.dav.sync.devices[0]=alice-phone":         nil,
-		"nodes.node-2.address=10.77.0.99":                              {"Deployment/homecloud-dnas-nas-node-2"}, // wsdd is told at its start
-		"shares.films.guest=read":                                      nil,
-		"shares.roms.nfs.access=write":                                 nil,
-		"samba.image.tag=other":                                        {"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"},
-		"secrets.apiServerPorts[0]=8443,secrets.ensure=false":          nil,
+	both := []string{"Deployment/homecloud-dnas-nas-node-1", "Deployment/homecloud-dnas-nas-node-2"}
+	for change, test := range map[string]struct {
+		options []charttest.Option
+		want    []string
+	}{
+		"a device changes hands":      {[]charttest.Option{charttest.Set("devices.alice-phone.owner", "bob"), charttest.Set("shares.photos.access.bob", "write")}, nil},
+		"versions are kept less long": {[]charttest.Option{charttest.Set("shares.photos.versions", "7d")}, nil},
+		"a person comes":              {[]charttest.Option{charttest.Set("users.carol", map[string]any{}), charttest.Set("shares.dav.access.carol", "read")}, nil},
+		"a share goes to a device":    {[]charttest.Option{charttest.Set("discovery", "lan"), charttest.Set("shares.dav.sync.devices", []any{"alice-phone"})}, nil},
+		// wsdd is told at its start.
+		"a board gets another address": {[]charttest.Option{charttest.Set("nodes.node-2.address", "10.77.0.99")}, both[1:]},
+		"guests may read":              {[]charttest.Option{charttest.Set("shares.films.guest", "read")}, nil},
+		"consoles may write":           {[]charttest.Option{charttest.Set("shares.roms.nfs.access", "write")}, nil},
+		"another Samba":                {[]charttest.Option{charttest.Set("samba.image.tag", "other")}, both},
+		"secrets come from elsewhere":  {[]charttest.Option{charttest.Set("secrets.apiServerPorts", []any{8443}), charttest.Set("secrets.ensure", false)}, nil},
 	} {
 		t.Run(change, func(t *testing.T) {
-			flag := "--set"
-			if strings.Contains(change, "{}") { // which --set takes for a list
-				flag = "--set-json"
-			}
-			after := templates(t, values, flag, change)
+			before := templates(t)
+			after := templates(t, test.options...)
 			var restarted []string
 			for name, template := range before {
-				if !equal(template, after[name]) {
+				if template.String() != after[name].String() {
 					restarted = append(restarted, name)
 				}
 			}
-			require.ElementsMatch(t, want, restarted)
+			require.ElementsMatch(t, test.want, restarted)
 		})
 	}
 }
 
-func templates(t testing.TB, values string, arguments ...string) map[string]corev1.PodTemplateSpec {
+func templates(t *testing.T, changes ...charttest.Option) map[string]*corev1.PodTemplateSpec {
 	t.Helper()
-	text, err := render(t, "dnas", []string{values}, arguments...)
-	require.NoError(t, err)
-	found := map[string]corev1.PodTemplateSpec{}
-	for _, w := range workloads(t, text) {
-		found[w.name] = w.template
+	options := append([]charttest.Option{charttest.ValuesFiles("dnas/ci/two-boards-values.yaml"), inCluster}, changes...)
+	found := map[string]*corev1.PodTemplateSpec{}
+	for _, w := range workloads(charttest.Load(t, "dnas").Render(t, options...)) {
+		found[w.name] = &w.template
 	}
 	return found
 }
-
-func equal(a, b corev1.PodTemplateSpec) bool { return a.String() == b.String() }
