@@ -47,7 +47,7 @@ func (r *Rendering) read() {
 		if err := yaml.Unmarshal([]byte(document.Text), &o.Object); err != nil {
 			r.t.Fatalf("not YAML: %v\n%s", err, document.Text)
 		}
-		if len(o.Unstructured.Object) == 0 {
+		if len(o.Object) == 0 {
 			continue
 		}
 		if m := sourceLine.FindStringSubmatch(document.Text); m != nil {
