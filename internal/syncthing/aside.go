@@ -35,37 +35,39 @@ const (
 // only the name is noted, what is in it is listed by itself; it goes when it is
 // empty then. What this account may not move goes into stuck: Syncthing, which
 // has the same account, can't delete it either.
-func (p *pass) setAside(share string, entries []entry, stuck map[string]bool, of func(fs.FileInfo) group) error {
-	if len(entries) == 0 {
+func (p *pass) setAside(share string, names []string, stuck map[string]bool, of func(fs.FileInfo) group) error {
+	if len(names) == 0 {
 		return nil
 	}
 	return p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
 		// Moving one name of a file changes the time of all of its names.
-		groups := map[string]group{}
+		linked := map[string]group{}
+		for _, name := range names {
+			if info, err := os.Lstat(filepath.Join(root, name)); err == nil && !info.IsDir() && links(info) > 1 {
+				linked[name] = of(info)
+			}
+		}
 		var folders []string
-		for _, e := range entries {
-			info, err := os.Lstat(filepath.Join(root, e.Name))
+		for _, name := range names {
+			info, err := os.Lstat(filepath.Join(root, name))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			groups[e.Name] = of(info)
+			group, known := linked[name]
+			if !known {
+				group = of(info)
+			}
 			if info.IsDir() {
-				folders = append(folders, e.Name)
+				folders = append(folders, name)
 			}
-		}
-		for _, e := range entries {
-			group, there := groups[e.Name]
-			if !there {
-				continue
-			}
-			err := p.setAsideOne(root, group, e.Name, slices.Contains(folders, e.Name))
+			err = p.setAsideOne(root, group, name, info.IsDir())
 			if errors.Is(err, fs.ErrPermission) {
-				p.Log.Warn("it can't be set aside and stays", "share", share, "name", e.Name, "because", fs.ErrPermission)
-				stuck[e.Name] = true
+				p.Log.Warn("it can't be set aside and stays", "share", share, "name", name, "because", fs.ErrPermission)
+				stuck[name] = true
 				continue
 			}
 			if err != nil {
@@ -78,6 +80,12 @@ func (p *pass) setAside(share string, entries []entry, stuck map[string]bool, of
 		}
 		return nil
 	})
+}
+
+// links is how many names a file has.
+func links(info fs.FileInfo) uint64 {
+	stat, _ := info.Sys().(*syscall.Stat_t) // what every file system of Linux gives
+	return uint64(stat.Nlink)
 }
 
 func (p *pass) setAsideOne(root string, group group, name string, isFolder bool) error {
@@ -114,9 +122,17 @@ func inodeTime(info fs.FileInfo) time.Time {
 
 // putBack moves everything that was set aside back into the share, and beside
 // what the others have where both differ. It goes on after an error.
-func (p *pass) putBack(ctx context.Context, share string) error {
-	return p.within(func(top string) error {
+//
+// It happens when the share sends: Syncthing takes what comes back for a change
+// of its own, newer than anything that was said of the file before. moved says
+// that there was something.
+func (p *pass) putBack(ctx context.Context, share string) (moved bool, err error) {
+	err = p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
+		if _, err := os.Lstat(filepath.Join(root, asideFolder)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		moved = true
 		var problems []error
 		for _, group := range []group{before, damaged, since} {
 			problems = append(problems, p.putBackGroup(ctx, share, root, group))
@@ -127,6 +143,7 @@ func (p *pass) putBack(ctx context.Context, share string) error {
 		}
 		return errors.Join(problems...)
 	})
+	return moved, err
 }
 
 func (p *pass) putBackGroup(ctx context.Context, share, root string, group group) error {

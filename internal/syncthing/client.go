@@ -188,8 +188,6 @@ type entry struct {
 	Invalid    bool // not to be had: nobody is offered it
 	NumBlocks  int64
 	BlocksHash []byte // of the hashes of all blocks
-
-	added bool // a local change that nobody else knows
 }
 
 const (
@@ -220,18 +218,19 @@ func (c *Client) entries(ctx context.Context, folder, name string) (entries, err
 // localChanges lists what differs in a receiving folder from what the others
 // have: what was changed or added here, and, marked as deleted, what is
 // missing here.
-func (c *Client) localChanges(ctx context.Context, folder string) ([]entry, error) {
-	const portion = 10_000
-	var changes []entry
+func (c *Client) localChanges(ctx context.Context, folder string, found func(entry)) error {
+	const portion = 2_000
 	for page := 1; ; page++ {
 		var answer struct{ Files []entry }
 		query := url.Values{"folder": {folder}, "page": {strconv.Itoa(page)}, "perpage": {strconv.Itoa(portion)}}
 		if err := c.do(ctx, http.MethodGet, "/rest/db/localchanged?"+query.Encode(), nil, &answer); err != nil {
-			return nil, err
+			return err
 		}
-		changes = append(changes, answer.Files...)
+		for _, change := range answer.Files {
+			found(change)
+		}
 		if len(answer.Files) < portion {
-			return changes, nil
+			return nil
 		}
 	}
 }
@@ -250,8 +249,6 @@ type FolderStatus struct {
 	NeedBytes      int64  `json:"needBytes"`
 	NeedTotalItems int64  `json:"needTotalItems"`
 	Errors         int64  `json:"errors"`
-
-	ReceiveOnlyTotalItems int `json:"receiveOnlyTotalItems"` // local changes
 }
 
 // Folder returns how a folder is doing here.

@@ -28,12 +28,12 @@ const suspectBefore = 5 * time.Minute
 // damaged returns the files whose content isn't what the index says although
 // size and time are: a file that was given its size first, as Windows does,
 // and whose content was never stored reads as zeros.
-func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]entry, error) {
+func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]string, error) {
 	if memory.Stored.IsZero() {
 		return nil, nil // all of it is indexed anew
 	}
 	id := p.settings.Folders[share].ID
-	var damaged []entry
+	var damaged []string
 	err := p.within(func(top string) error {
 		root := filepath.Join(top, config.SharesDirectory, share)
 		suspects, err := lastWritten(root, memory.Stored.Add(-suspectBefore), memory.Since)
@@ -54,7 +54,7 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 			}
 			if !good {
 				p.Log.Warn("a file was damaged when the disk was torn away: it is fetched from the others", "share", share, "file", name)
-				damaged = append(damaged, known.Local)
+				damaged = append(damaged, name)
 			}
 		}
 		return nil
@@ -156,9 +156,14 @@ func blocksHash(content io.Reader, blockSize int64) ([]byte, error) {
 	}
 }
 
-// isZeros says whether a file holds nothing but zeros, or nothing at all.
+// isZeros says whether a file holds nothing but zeros, or nothing at all. What is
+// no file, such as a link, holds something.
 func isZeros(path string) (bool, error) {
-	file, err := os.Open(path)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return false, err
 	}

@@ -3,36 +3,35 @@ package syncthing
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 )
 
 // settleDifferences settles what differs on a disk that wasn't left in order,
-// or that has come from elsewhere, from what the others have. The share only
-// receives and nobody scans it but us. What differs is one of three:
+// or that has come from elsewhere, from what the others are known to have. The
+// share only receives, nobody scans it but us, and all devices are paused: what
+// the others are known to have stays the same meanwhile. What differs is one of
+// three:
 //
-//   - missing here: the others' version comes back. It may have been deleted
-//     here in the last moment; a file too many harms nobody.
-//   - damaged, older than what the others have, or written in the moment that
-//     the disk was torn away: the others' version comes back, and what lies here
-//     stays beside it as a conflict copy.
-//   - unknown to the others, or changed by somebody since the disk is here: it
-//     stays as it is.
+//   - missing here: the others' version is to come back. It may have been
+//     deleted here in the last moment; a file too many harms nobody.
+//   - damaged, or other than what the others have: set aside.
+//   - unknown to the others: set aside, too, if anything is to be reverted.
 //
 // Reverting makes Syncthing believe the others again, but deletes what they
-// don't have. So everything that lies here is set aside before, and put back
-// after. It goes on where it was interrupted: what was set aside lies on the
-// disk. It returns false when it has to be called again.
+// don't have. So everything that lies here is set aside before; it is put back
+// when the share sends again. It goes on where it was interrupted: what was set
+// aside lies on the disk. It returns false when it has to be called again.
 func (p *pass) settleDifferences(ctx context.Context, share string, current object, memory shareState) (bool, error) {
 	id := p.settings.Folders[share].ID
 	if !p.hasOthers(share) {
-		return true, p.putBack(ctx, share) // nobody to be told anything
+		return true, nil // nobody to be told anything
 	}
 	if _, loud := merged(current, quiet); loud {
 		return false, nil // it is made quiet first
+	}
+	if alone, err := p.isAlone(ctx); err != nil || !alone {
+		return false, err
 	}
 	// Syncthing calls a folder idle whose first scan has failed: it would seem to
 	// differ in nothing.
@@ -47,25 +46,22 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil || status.State != "idle" {
 		return false, err
 	}
-	if heard, err := p.hearOthers(ctx, id); err != nil || !heard {
-		return false, err
-	}
-	bad, err := p.damaged(ctx, share, memory)
+	damagedNames, err := p.damaged(ctx, share, memory)
 	if err != nil {
 		return false, err
 	}
 	stuck := map[string]bool{}
-	if err := p.setAside(share, bad, stuck, func(fs.FileInfo) group { return damaged }); err != nil {
+	if err := p.setAside(share, damagedNames, stuck, func(fs.FileInfo) group { return damaged }); err != nil {
 		return false, err
 	}
-	changes, lying, err := p.differences(ctx, id, nil)
+	found, err := p.differences(ctx, id)
 	if err != nil {
 		return false, err
 	}
-	if len(bad) == 0 && onlyAdditions(changes) {
-		return true, p.putBack(ctx, share) // nothing to revert
+	if len(damagedNames) == 0 && found.missing == 0 && len(found.unequal) == found.unknown && found.equal == 0 {
+		return true, nil // nothing to revert: what lies here is only unknown to the others
 	}
-	err = p.setAside(share, lying, stuck, func(info fs.FileInfo) group {
+	err = p.setAside(share, found.unequal, stuck, func(info fs.FileInfo) group {
 		if writtenSince(info, memory.Since) {
 			return since
 		}
@@ -74,66 +70,69 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
-	aside := append(lying, bad...)
 	if err := p.failpoint("set aside"); err != nil {
 		return false, err
 	}
-	if len(aside) > 0 {
+	if aside := append(found.unequal, damagedNames...); len(aside) > 0 {
 		if err := p.scanAll(ctx, id, aside); err != nil {
 			return false, err
 		}
-		equal := map[string]bool{}
-		for _, change := range changes {
-			equal[change.Name] = !change.Deleted
-		}
-		for _, entry := range aside {
-			delete(equal, entry.Name)
-		}
-		if changes, lying, err = p.differences(ctx, id, equal); err != nil {
+		p.Log.Info("the disk differs from what the others have", "share", share,
+			"missing", found.missing, "damaged", len(damagedNames), "set aside", len(aside)-len(stuck))
+		if found, err = p.differences(ctx, id); err != nil {
 			return false, err
 		}
-		for _, entry := range lying {
-			if entry.Type != folderType && !stuck[entry.Name] {
+		for _, name := range found.unequal {
+			if !stuck[name] && !found.folders[name] {
 				return false, nil // somebody has written it anew: once more
 			}
 		}
 	}
-	if len(changes) > 0 {
-		p.Log.Info("the disk differs from what the others have", "share", share,
-			"missing", count(changes, func(e entry) bool { return e.Deleted }), "damaged", len(bad), "set aside", len(aside)-len(stuck))
-		changes = slices.DeleteFunc(changes, func(e entry) bool { return stuck[e.Name] })
-		if reverted, err := p.revert(ctx, id, changes); err != nil || !reverted {
-			return false, err
-		}
-	}
-	if err := p.failpoint("reverted"); err != nil {
+	if reverted, err := p.revert(ctx, id, stuck); err != nil || !reverted {
 		return false, err
 	}
-	return true, p.putBack(ctx, share)
+	return true, p.failpoint("reverted")
+}
+
+// isAlone says whether all other devices are paused and gone.
+func (p *pass) isAlone(ctx context.Context) (bool, error) {
+	for _, device := range p.has.Devices {
+		if text(device, "deviceID") != string(p.peers.IDs[p.Node]) && device["paused"] != true {
+			return false, nil
+		}
+	}
+	connected, err := p.client.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, is := range connected {
+		if is {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // revertLimit is how long to wait for a revert in one pass.
 const revertLimit = 10 * time.Second
 
-// revert reverts and returns true when nothing of the changes is left. Syncthing
-// answers before it has done it, and forgets it when the folder is set anew: what
-// was missing would be announced as deleted.
-func (p *pass) revert(ctx context.Context, id string, changes []entry) (bool, error) {
+// revert reverts and returns true when nothing is left of the changes but
+// folders that aren't empty, and what couldn't be set aside. Syncthing answers
+// before it has done it, and forgets it when the folder is set anew: what was
+// missing would be announced as deleted.
+func (p *pass) revert(ctx context.Context, id string, stuck map[string]bool) (bool, error) {
 	if err := p.client.revert(ctx, id); err != nil {
 		return false, err
 	}
-	listed := map[string]bool{}
-	for _, change := range changes {
-		// A folder that isn't empty stays; it is there, and harms nobody.
-		listed[change.Name] = change.Deleted || change.Type != folderType
-	}
 	for begin := time.Now(); time.Since(begin) < revertLimit; {
-		left, err := p.localChanges(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if !slices.ContainsFunc(left, func(e entry) bool { return listed[e.Name] }) {
-			return true, nil
+		left := 0
+		err := p.client.localChanges(ctx, id, func(change entry) {
+			if (change.Deleted || change.Type != folderType) && !stuck[change.Name] {
+				left++
+			}
+		})
+		if err != nil || left == 0 {
+			return err == nil, err
 		}
 		select {
 		case <-ctx.Done():
@@ -144,55 +143,48 @@ func (p *pass) revert(ctx context.Context, id string, changes []entry) (bool, er
 	return false, nil
 }
 
-// differences returns all local changes, and those of them that lie on the
-// disk and aren't the same as what the others have. equal names some that are
-// known to be the same.
-func (p *pass) differences(ctx context.Context, id string, equal map[string]bool) (all, lying []entry, err error) {
-	if all, err = p.localChanges(ctx, id); err != nil {
-		return nil, nil, err
+// differences is what Syncthing lists as local changes of a share that receives.
+// It may be long: only names are kept.
+type differences struct {
+	missing int      // here
+	equal   int      // in content to what the others have
+	unequal []string // names of what lies here and isn't
+	unknown int      // of these, to the others
+	folders map[string]bool
+}
+
+func (p *pass) differences(ctx context.Context, id string) (differences, error) {
+	var found differences
+	var lying []string
+	err := p.client.localChanges(ctx, id, func(change entry) {
+		if change.Deleted {
+			found.missing++
+		} else {
+			lying = append(lying, change.Name)
+		}
+	})
+	if err != nil {
+		return differences{}, err
 	}
-	for i, change := range all {
-		if change.Deleted || equal[change.Name] {
+	found.folders = map[string]bool{}
+	for _, name := range lying {
+		known, err := p.client.entries(ctx, id, name)
+		if err != nil {
+			return differences{}, err
+		}
+		if same(known.Local, known.Global) {
+			found.equal++
 			continue
 		}
-		known, err := p.client.entries(ctx, id, change.Name)
-		if err != nil {
-			return nil, nil, err
+		found.unequal = append(found.unequal, name)
+		if !known.Global.exists() {
+			found.unknown++
 		}
-		all[i].added = !known.Global.exists()
-		if !same(change, known.Global) {
-			lying = append(lying, change)
-		}
-	}
-	return all, lying, nil
-}
-
-// onlyAdditions says whether the others have none of what was changed.
-func onlyAdditions(changes []entry) bool {
-	return !slices.ContainsFunc(changes, func(e entry) bool { return !e.added })
-}
-
-// localChanges returns the whole list of local changes: it comes in portions,
-// and one that changed in between could lack something.
-func (p *pass) localChanges(ctx context.Context, id string) ([]entry, error) {
-	for range 5 {
-		before, err := p.client.Folder(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		changes, err := p.client.localChanges(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		after, err := p.client.Folder(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if len(changes) == before.ReceiveOnlyTotalItems && len(changes) == after.ReceiveOnlyTotalItems {
-			return changes, nil
+		if known.Local.Type == folderType {
+			found.folders[name] = true
 		}
 	}
-	return nil, errors.New("the differences from the other nodes keep changing")
+	return found, nil
 }
 
 // same says whether what lies here is what the others have.
@@ -208,19 +200,15 @@ func same(here, global entry) bool {
 	return here.Modified.Equal(global.Modified)
 }
 
-// scanAll tells Syncthing to look at some entries, not too many in one URL.
-func (p *pass) scanAll(ctx context.Context, id string, entries []entry) error {
+// scanAll tells Syncthing to look at some names, not too many in one URL.
+func (p *pass) scanAll(ctx context.Context, id string, names []string) error {
 	const portion = 100
-	for len(entries) > 0 {
-		n := min(portion, len(entries))
-		names := make([]string, 0, n)
-		for _, e := range entries[:n] {
-			names = append(names, e.Name)
-		}
-		if err := p.client.scan(ctx, id, names...); err != nil {
+	for len(names) > 0 {
+		n := min(portion, len(names))
+		if err := p.client.scan(ctx, id, names[:n]...); err != nil {
 			return err
 		}
-		entries = entries[n:]
+		names = names[n:]
 	}
 	return nil
 }
@@ -228,46 +216,4 @@ func (p *pass) scanAll(ctx context.Context, id string, entries []entry) error {
 // hasOthers says whether anybody could be told what isn't true.
 func (p *pass) hasOthers(share string) bool {
 	return p.hasPeers() || len(p.settings.Folders[share].Devices) > 0
-}
-
-// hearOthers waits until a node that is connected has nothing new to tell of a
-// share, or until patience ends. Whoever is away was heard before.
-func (p *pass) hearOthers(ctx context.Context, id string) (bool, error) {
-	if !p.hasPeers() {
-		return true, nil
-	}
-	sources, err := p.sources(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	told := ""
-	for _, s := range sources {
-		if s.RemoteState == "valid" {
-			told += fmt.Sprintf("%s %d ", s.node, s.Sequence)
-		}
-	}
-	before := p.heard[id]
-	p.heard[id] = told
-	if told != "" && told == before {
-		delete(p.asking, id)
-		return true, nil
-	}
-	if p.asking[id].IsZero() {
-		p.asking[id] = time.Now()
-	}
-	if waited := time.Since(p.asking[id]); told == "" && waited >= p.Patience {
-		p.Log.Warn("no other node answers: the share goes on with what was heard of them before", "folder", id, "after", waited.Round(time.Second))
-		delete(p.asking, id)
-		return true, nil
-	}
-	return false, nil
-}
-
-func count(entries []entry, is func(entry) bool) (n int) {
-	for _, e := range entries {
-		if is(e) {
-			n++
-		}
-	}
-	return n
 }

@@ -1,6 +1,8 @@
 package syncthing
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,4 +66,12 @@ func TestDiscoveryIsOneWord(t *testing.T) {
 		require.Equal(t, want, [3]bool{options["localAnnounceEnabled"].(bool), options["globalAnnounceEnabled"].(bool), options["relaysEnabled"].(bool)}, word)
 		require.Equal(t, "tcp://10.0.0.1:22000", options["listenAddresses"].([]any)[0])
 	}
+}
+
+func TestWhatALinkLeadsToIsNoZeros(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("/dev/zero", link))
+	zeros, err := isZeros(link)
+	require.NoError(t, err)
+	require.False(t, zeros)
 }

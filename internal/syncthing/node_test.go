@@ -313,6 +313,9 @@ func (n *node) share(name string) string { return n.disk.In("shares/photos/" + n
 func (n *node) put(name, content string) { write(n.t, n.share(name), content) }
 
 func (n *node) has(name, content string) bool {
+	if info, err := os.Lstat(n.share(name)); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	got, err := os.ReadFile(n.share(name))
 	return err == nil && string(got) == content
 }

@@ -92,8 +92,18 @@ func (p *pass) keepUnknown() {
 	}
 }
 
+// isSettling says whether a share is settled: then this node talks to nobody.
+func (p *pass) isSettling() bool {
+	for share, memory := range p.state.Shares {
+		if _, wanted := p.settings.Folders[share]; wanted && memory.Settling && p.hasOthers(share) {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *pass) devices(ctx context.Context, self config.DeviceID) error {
-	wanted := p.settings.devices(p.peers)
+	wanted := p.settings.devices(p.Node, p.peers, p.isSettling())
 	for _, device := range p.has.Devices {
 		id := text(device, "deviceID")
 		if _, keep := wanted[config.DeviceID(id)]; keep || id == string(self) {
@@ -171,10 +181,14 @@ func (p *pass) share(ctx context.Context, share string) error {
 
 	if memory.Generation == generation && configured {
 		err := p.within(func(top string) error { return checkShare(top, share, generation) })
-		if err != nil {
+		if err == nil {
+			return p.settle(ctx, share, current, memory)
+		}
+		if !memory.Settling || !errors.Is(err, errVanished) {
 			return err
 		}
-		return p.settle(ctx, share, current, memory)
+		// A copy of the disk from before the share was made: it is known to be torn.
+		memory.Generation = ""
 	}
 
 	if configured {
@@ -184,7 +198,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 	}
-	receiving, settling := false, false
+	receiving := false
 	err := p.within(func(top string) error {
 		if memory.Generation == generation {
 			// Only Syncthing's own configuration was lost.
@@ -197,14 +211,12 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 		receiving = (holds || configured || memory.Generation != "") && p.hasPeers()
-		// What an interrupted settling has left aside is put back.
-		settling = isAside(top, share)
 		return makeShare(top, share, generation)
 	})
 	if err != nil {
 		return err
 	}
-	memory = shareState{Generation: generation, Receiving: receiving, Settling: settling}
+	memory = shareState{Generation: generation, Receiving: receiving}
 	if receiving {
 		memory.Since = now()
 	}
@@ -243,11 +255,10 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		if err != nil {
 			return err
 		}
+		p.waiting = true
 		if settled {
 			p.Log.Info("the share sends again", "share", share)
 			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
-		} else {
-			p.waiting = true
 		}
 	}
 	if err := p.put(ctx, share, current, memory); err != nil {
@@ -256,6 +267,15 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	if p.state.Shares[share] != memory {
 		p.state.Shares[share] = memory
 		if err := p.state.save(p.Home); err != nil {
+			return err
+		}
+	}
+	if !memory.Receiving && !memory.Settling && text(current, "type") == "sendreceive" {
+		moved, err := p.putBack(ctx, share)
+		if err == nil && moved {
+			err = p.client.beginScan(ctx, id)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -329,8 +349,17 @@ func (p *pass) within(do func(top string) error) error {
 	if err == nil || passage == "" {
 		return err
 	}
-	return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), passage, p.disk.Path()), "\n", "; "))
+	return worded{strings.ReplaceAll(strings.ReplaceAll(err.Error(), passage, p.disk.Path()), "\n", "; "), err}
 }
+
+// worded is an error in other words.
+type worded struct {
+	words string
+	error
+}
+
+func (w worded) Error() string { return w.words }
+func (w worded) Unwrap() error { return w.error }
 
 // Ready says whether the Syncthing behind a socket answers. It needs no disk.
 func Ready(ctx context.Context, socket, apiKey string) error {

@@ -28,9 +28,8 @@ type Reconciler struct {
 	// Steady is the time between two looks at a Syncthing that was as wanted,
 	// 30 s by default. Otherwise it is looked at every time.
 	Steady time.Duration
-	// Patience is how long a share that receives waits for what doesn't come,
-	// 10 minutes by default: for a node that could tell what is missing on a disk
-	// that wasn't left in order, and for files that can't be fetched.
+	// Patience is how long a share that receives waits for files that can't be
+	// fetched, 10 minutes by default.
 	Patience time.Duration
 	// Silence is how long a node must have told nothing new before it is believed
 	// to have no more, 30 s by default.
@@ -40,8 +39,6 @@ type Reconciler struct {
 	complete map[string]bool      // receiving folders that seemed complete once
 	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
 	lacking  map[string]lack      // what a receiving folder failed to fetch
-	heard    map[string]string    // what the nodes had told of a share at the last look
-	asking   map[string]time.Time // since when the nodes are asked about a share
 	started  time.Time            // of the Syncthing that answered last
 	begun    map[string]time.Time // since when it has a folder; zero: it has been looked at again
 	told     map[string]string    // problems as said last
@@ -69,7 +66,6 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		r.failpoint = func(string) error { return nil }
 	}
 	r.lacking = map[string]lack{}
-	r.heard, r.asking = map[string]string{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
 		return err

@@ -1,20 +1,17 @@
 package syncthing
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/beevik/etree"
 	"golang.org/x/sys/unix"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -28,11 +25,12 @@ import (
 // Syncthing would announce them as deleted.
 //
 // So every run of Syncthing is a session with a random name, written on the
-// disk and beside the index before it starts. A session that didn't end in
-// order, unless the file system has stayed mounted, or whose name the disk
-// doesn't have, leaves a torn disk: before
-// Syncthing looks, its shares are made to receive only, and the reconciler
-// settles what differs.
+// disk and beside the index before it starts, and another one at its end: a copy
+// that was made in between bears neither the one nor the other. A session that
+// didn't end in order, unless the file system has stayed mounted, or whose name
+// the disk doesn't have, leaves a torn disk: before Syncthing looks, its shares
+// are made to receive only and its peers are paused, and the reconciler settles
+// what differs.
 type Session struct {
 	Disk disk.Expectation
 	Home string // of Syncthing
@@ -49,6 +47,8 @@ type session struct {
 	Generation string `json:"generation"` // of the disk it was on
 	// Ended says that the disk has stored everything that Syncthing knew.
 	Ended bool `json:"ended"`
+	// Unnamed says that the disk was too full to take the session's name.
+	Unnamed bool `json:"unnamed,omitempty"`
 	// Boot and Superblock tell whether the file system has gone on being mounted
 	// since: then only Syncthing or its gate was killed, and nothing is lost.
 	// Superblock is zero where that can't be told.
@@ -98,9 +98,11 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 				return err
 			}
 		}
-		_, err = mounted.Replace(filepath.Join(path, config.SessionFile), []byte(begun.Name+"\n"), 0o660)
+		err = writeName(path, begun.Name)
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			begun.Name, err = name, nil // a full disk goes on under the last name
+			// A full disk goes on under the last name, which copies of it bear, too: its
+			// end proves nothing.
+			begun.Name, begun.Unnamed, err = name, true, nil
 		}
 		return err
 	})
@@ -115,7 +117,13 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 		return nil, err
 	}
 	s.abandoned.Store(nil)
-	return func(orderly bool) error { return s.end(folder, begun, orderly) }, nil
+	return func(orderly bool) error { return s.end(found, folder, begun, orderly) }, nil
+}
+
+// writeName writes the session's name on the disk, stored.
+func writeName(folder, name string) error {
+	_, err := mounted.Replace(filepath.Join(folder, config.SessionFile), []byte(name+"\n"), 0o660)
+	return err
 }
 
 func newSession(found disk.Found) (session, error) {
@@ -155,7 +163,7 @@ func (s *Session) inOrder(last, begun session, onDisk string) bool {
 		return false
 	}
 	stayed := s.abandoned.Load() == nil && begun.Superblock != 0 && last.Superblock == begun.Superblock && last.Boot == begun.Boot
-	return last.Ended || stayed
+	return last.Ended && !last.Unnamed || stayed
 }
 
 // lastStored is the last moment of which the disk knows: gates write in their
@@ -233,14 +241,14 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 	if err != nil {
 		return err
 	}
-	if content, err = withQuietFolders(content); err != nil {
+	if content, err = isolated(content, state.Device); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	_, err = mounted.Replace(path, content, 0o600)
 	return err
 }
 
-func (s *Session) end(folder *os.File, ended session, orderly bool) error {
+func (s *Session) end(found disk.Found, folder *os.File, ended session, orderly bool) error {
 	defer folder.Close()
 	if !orderly {
 		s.abandoned.Store(new(now()))
@@ -249,12 +257,21 @@ func (s *Session) end(folder *os.File, ended session, orderly bool) error {
 		go func() { _ = s.close(ended, func(last *session) { last.Superblock = 0 }) }()
 		return nil
 	}
-	if err := unix.Syncfs(int(folder.Fd())); err != nil {
-		s.abandoned.Store(new(now()))
-		return errors.Join(fmt.Errorf("syncthing: end a session: %w", os.NewSyscallError("syncfs", err)),
-			s.close(ended, func(last *session) { last.Superblock = 0 }))
+	name := rand.Text()
+	err := os.NewSyscallError("syncfs", unix.Syncfs(int(folder.Fd())))
+	if err == nil {
+		err = s.Disk.Within(found.Identity, func(top string) error {
+			return writeName(filepath.Join(top, config.ProbeDirectory), name)
+		})
 	}
-	return s.close(ended, func(last *session) { last.Ended = true })
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return s.close(ended, func(last *session) { last.Ended, last.Unnamed = true, true })
+	}
+	if err != nil {
+		s.abandoned.Store(new(now()))
+		return errors.Join(fmt.Errorf("syncthing: end a session: %w", err), s.close(ended, func(last *session) { last.Superblock = 0 }))
+	}
+	return s.close(ended, func(last *session) { last.Name, last.Ended = name, true })
 }
 
 // close notes how a session ended, unless another one has begun since.
@@ -283,56 +300,31 @@ func now() time.Time { return time.Now().UTC().Round(0) }
 // the file and in the REST interface.
 var quiet = object{"type": "receiveonly", "fsWatcherEnabled": false, "rescanIntervalS": 0.0}
 
-// withQuietFolders makes every folder of a configuration quiet and leaves the
-// rest as Syncthing wrote it.
-func withQuietFolders(content []byte) ([]byte, error) {
-	decoder := xml.NewDecoder(bytes.NewReader(content))
-	var result []byte
-	var copied, depth int
-	for {
-		before := int(decoder.InputOffset())
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return append(result, content[copied:]...), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			depth++
-			if depth == 2 && t.Name.Local == "folder" {
-				end := int(decoder.InputOffset())
-				result = append(append(result, content[copied:before]...), quietTag(content[before:end], t)...)
-				copied = end
-			}
-		case xml.EndElement:
-			depth--
+// isolated makes every folder of a configuration quiet and pauses all devices
+// but our own: what the others have doesn't change under a share that is settled.
+func isolated(content []byte, self config.DeviceID) ([]byte, error) {
+	document := etree.NewDocument()
+	if err := document.ReadFromBytes(content); err != nil {
+		return nil, err
+	}
+	root := document.Root()
+	if root == nil || root.Tag != "configuration" {
+		return nil, errors.New("is no configuration of Syncthing")
+	}
+	for _, folder := range root.SelectElements("folder") {
+		for _, attribute := range sortedKeys(quiet) {
+			folder.CreateAttr(attribute, fmt.Sprint(quiet[attribute]))
 		}
 	}
-}
-
-// quietTag writes a start element anew with the attributes as wanted.
-func quietTag(tag []byte, element xml.StartElement) []byte {
-	attributes := element.Attr
-	for _, name := range sortedKeys(quiet) {
-		i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == name })
-		if i < 0 {
-			attributes = append(attributes, xml.Attr{Name: xml.Name{Local: name}})
-			i = len(attributes) - 1
+	for _, device := range root.SelectElements("device") {
+		if id := device.SelectAttrValue("id", ""); id == "" || id == string(self) {
+			continue
 		}
-		attributes[i].Value = fmt.Sprint(quiet[name])
+		paused := device.SelectElement("paused")
+		if paused == nil {
+			paused = device.CreateElement("paused")
+		}
+		paused.SetText("true")
 	}
-	var result bytes.Buffer
-	result.WriteString("<folder")
-	for _, attribute := range attributes {
-		fmt.Fprintf(&result, ` %s="`, attribute.Name.Local)
-		_ = xml.EscapeText(&result, []byte(attribute.Value)) // a buffer takes everything
-		result.WriteByte('"')
-	}
-	if bytes.HasSuffix(tag, []byte("/>")) {
-		result.WriteByte('/')
-	}
-	result.WriteByte('>')
-	return result.Bytes()
+	return document.WriteToBytes()
 }

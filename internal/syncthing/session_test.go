@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFoldersAreMadeQuietAndNothingElseChanges(t *testing.T) {
+func TestIsolatedConfigurationIsQuietAndTalksToNobody(t *testing.T) {
 	const configuration = `<configuration version="37">
     <!-- <folder type="sendreceive"> -->
     <folder id="home-a" label="type=&#34;x&#34; type='y'" path="/srv/a" type="sendreceive" rescanIntervalS="3600" fsWatcherEnabled="true" fsWatcherDelayS="1">
@@ -17,26 +17,32 @@ func TestFoldersAreMadeQuietAndNothingElseChanges(t *testing.T) {
         <folder type="sendreceive"/>
     </folder>
     <folder id="home-b"/>
-    <folder id="home-c" type="receiveonly" rescanIntervalS="0" fsWatcherEnabled="false"/>
-    <defaults><folder id="" type="sendreceive" fsWatcherEnabled="true"/></defaults>
+    <device id="SELF"><paused>false</paused></device>
+    <device id="PEER" name="box"><address>dynamic</address><paused>false</paused></device>
+    <device id="PHONE"/>
+    <defaults><folder id="" type="sendreceive" fsWatcherEnabled="true"/><device id=""><paused>false</paused></device></defaults>
 </configuration>
 `
 	const want = `<configuration version="37">
     <!-- <folder type="sendreceive"> -->
-    <folder id="home-a" label="type=&#34;x&#34; type=&#39;y&#39;" path="/srv/a" type="receiveonly" rescanIntervalS="0" fsWatcherEnabled="false" fsWatcherDelayS="1">
-        <device id="X" introducedBy=""></device>
+    <folder id="home-a" label="type=&quot;x&quot; type=&apos;y&apos;" path="/srv/a" type="receiveonly" rescanIntervalS="0" fsWatcherEnabled="false" fsWatcherDelayS="1">
+        <device id="X" introducedBy=""/>
         <folder type="sendreceive"/>
     </folder>
     <folder id="home-b" fsWatcherEnabled="false" rescanIntervalS="0" type="receiveonly"/>
-    <folder id="home-c" type="receiveonly" rescanIntervalS="0" fsWatcherEnabled="false"/>
-    <defaults><folder id="" type="sendreceive" fsWatcherEnabled="true"/></defaults>
+    <device id="SELF"><paused>false</paused></device>
+    <device id="PEER" name="box"><address>dynamic</address><paused>true</paused></device>
+    <device id="PHONE"><paused>true</paused></device>
+    <defaults><folder id="" type="sendreceive" fsWatcherEnabled="true"/><device id=""><paused>false</paused></device></defaults>
 </configuration>
 `
-	got, err := withQuietFolders([]byte(configuration))
+	got, err := isolated([]byte(configuration), "SELF")
 	require.NoError(t, err)
 	require.Equal(t, want, string(got))
-	_, err = withQuietFolders([]byte(`<configuration><folder`))
-	require.Error(t, err, "a broken configuration isn't guessed at")
+	for _, broken := range []string{`<configuration><folder`, ``, `<other/>`} {
+		_, err = isolated([]byte(broken), "SELF")
+		require.Error(t, err, "a broken configuration isn't guessed at")
+	}
 }
 
 func TestBlockSizeFollowsFromTheNumberOfBlocks(t *testing.T) {
@@ -88,6 +94,7 @@ func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
 		{"booted anew", func(_, b *session) { b.Boot = "c" }, "a", false, false},
 		{"nobody can tell", func(l, b *session) { l.Superblock, b.Superblock = 0, 0 }, "a", false, false},
 		{"the gate saw it go", func(*session, *session) {}, "a", true, false},
+		{"a full disk under an old name", func(l, b *session) { l.Ended, l.Unnamed, b.Superblock = true, true, 8 }, "a", false, false},
 		{"an older copy", func(l, _ *session) { l.Ended = true }, "z", false, false},
 		{"another disk", func(l, b *session) { l.Ended, b.Generation = true, "h" }, "a", false, false},
 	}
@@ -104,11 +111,11 @@ func TestDiskThatStayedMountedIsInOrder(t *testing.T) {
 	}
 }
 
-func FuzzQuietFolders(f *testing.F) {
-	f.Add(`<configuration><folder id="a" type="sendreceive" label="&lt;"></folder></configuration>`)
-	f.Add(`<configuration><folder  type = "x" ></folder></configuration>`)
+func FuzzIsolated(f *testing.F) {
+	f.Add(`<configuration><folder id="a" type="sendreceive" label="&lt;"></folder><device id="b"><paused>false</paused></device></configuration>`)
+	f.Add(`<configuration><folder  type = "x" ></folder><device id = "b"/></configuration>`)
 	f.Fuzz(func(t *testing.T, text string) {
-		content, err := withQuietFolders([]byte(text))
+		content, err := isolated([]byte(text), "self")
 		if err != nil {
 			return
 		}
@@ -116,12 +123,21 @@ func FuzzQuietFolders(f *testing.F) {
 			Folders []struct {
 				Type string `xml:"type,attr"`
 			} `xml:"folder"`
+			Devices []struct {
+				ID     string   `xml:"id,attr"`
+				Paused []string `xml:"paused"`
+			} `xml:"device"`
 		}
 		if xml.Unmarshal(content, &got) != nil {
-			return // more than one element, or other than what Syncthing writes
+			return // other than what Syncthing writes
 		}
 		for _, folder := range got.Folders {
 			require.Equal(t, "receiveonly", folder.Type, text)
+		}
+		for _, device := range got.Devices {
+			if device.ID != "self" && device.ID != "" {
+				require.Contains(t, device.Paused, "true", text)
+			}
 		}
 	})
 }

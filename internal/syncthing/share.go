@@ -90,16 +90,22 @@ func takeBackMarkers(path string) error {
 	return nil
 }
 
+// errVanished is the error of a share of which nothing is on the disk any more.
+var errVanished = errors.New("has vanished from the disk")
+
 // checkShare returns why a share that has been on this disk is no longer.
 func checkShare(top, share, generation string) error {
 	path := filepath.Join(top, config.SharesDirectory, share)
-	for _, needed := range []string{path, filepath.Join(path, markerName(generation))} {
-		if _, err := os.Lstat(needed); err != nil {
+	for _, needed := range []struct {
+		path     string
+		vanished error
+	}{{path, errVanished}, {filepath.Join(path, markerName(generation)), errors.New(errVanished.Error())}} {
+		if _, err := os.Lstat(needed.path); err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
-			return fmt.Errorf("%s has vanished from the disk; nothing is sent or made anew: bring it back from a snapshot, or adopt the disk as a new one (remove its %s, then `disk adopt`) to fetch everything from the other nodes",
-				strings.TrimPrefix(needed, top+"/"), config.SentinelFile)
+			return fmt.Errorf("%s %w; nothing is sent or made anew: bring it back from a snapshot, or adopt the disk as a new one (remove its %s, then `disk adopt`) to fetch everything from the other nodes",
+				strings.TrimPrefix(needed.path, top+"/"), needed.vanished, config.SentinelFile)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package syncthing_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,8 +159,8 @@ func TestTornDiskOfASingleBoardWaitsForNobody(t *testing.T) {
 	c.eventually("and goes on", func() bool { return a.localFiles() == 1 })
 }
 
-// A board that stays alone goes on with what it last heard.
-func TestTornDiskWaitsOnlySoLongForAnotherNode(t *testing.T) {
+// A board that stays alone goes on with what it last heard, at once.
+func TestTornDiskNeedsNobodyToBeSettled(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
@@ -169,7 +170,6 @@ func TestTornDiskWaitsOnlySoLongForAnotherNode(t *testing.T) {
 	c.exchange(b, a, "lost", "here, not there")
 	a.stopDaemon()
 	b.tear(rollBack)
-	b.waitLog("no other node answers")
 	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
 	a.startDaemon()
 	c.eventually("what was lost comes back late", func() bool { return b.has("lost", "here, not there") })
@@ -404,7 +404,6 @@ func TestZerosAreNotBelievedLater(t *testing.T) {
 	a.stopDaemon()
 	b.stored()
 	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
-	b.waitLog("no other node answers")
 	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
 	a.startDaemon()
 	c.eventually("it is fetched when node 1 is back", func() bool { return b.has("photo", photo) })
@@ -540,4 +539,184 @@ func storeFile(t *testing.T, path string) {
 	require.NoError(t, err)
 	require.NoError(t, file.Sync())
 	require.NoError(t, file.Close())
+}
+
+// A copy of the disk that was made while the board ran, put in after an orderly
+// end.
+func TestCopyOfARunningDiskIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for _, fileSystem := range []string{"ext4", "btrfs"} {
+		t.Run(fileSystem, func(t *testing.T) {
+			t.Parallel()
+			c := startClusterOn(t, fileSystem, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			fill(c, a, b)
+			c.exchange(b, a, "overwritten", "old")
+			b.stored()
+			rollBack := b.disk.Remember()
+			c.exchange(b, a, "since", "the only one")
+			c.exchange(a, b, "from node 1", "the only one")
+			c.exchange(b, a, "overwritten", "new")
+			b.swap(rollBack)
+			c.eventually("everything comes back", func() bool {
+				return b.has("since", "the only one") && b.has("from node 1", "the only one") && b.has("overwritten", "new") && holdsAll(b)
+			})
+			require.True(t, a.has("since", "the only one") && a.has("from node 1", "the only one") && a.has("overwritten", "new"))
+			require.True(t, holdsAll(a))
+		})
+	}
+}
+
+// A full disk can't take a session's name, and a copy of it bears the same.
+func TestColdCopyOfAFullDiskIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.disk.Fill()
+	b.stopDaemon()
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.startDaemon()
+	require.NoError(t, os.Remove(b.disk.In("filler")))
+	c.exchange(b, a, "since", "the only one")
+	b.swap(func() {
+		rollBack()
+		b.disk.Mount()
+		require.NoError(t, os.Remove(b.disk.In("filler")))
+		b.disk.Unmount()
+	})
+	c.eventually("everything comes back", func() bool { return b.has("since", "the only one") })
+	require.True(t, a.has("since", "the only one"))
+	requireGood(t, a)
+}
+
+// swap ends Syncthing in order and puts another disk in.
+func (n *node) swap(change func()) {
+	n.t.Helper()
+	n.stopDaemon()
+	n.disk.Unmount()
+	change()
+	n.plugIn()
+}
+
+// Whatever a link leads to is not looked at.
+func TestLinkThatBecameAFileKeepsNothingFromBeingSettled(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"nowhere", ".", "file-00"} {
+		t.Run("to "+target, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t, "node-1", "node-2")
+			a, b := c.nodes["node-1"], c.nodes["node-2"]
+			fill(c, a, b)
+			require.NoError(t, os.Symlink(target, b.share("latest")))
+			c.eventually("both have it", func() bool { return exists(a.share("latest")) })
+			b.stored()
+			rollBack := b.disk.Remember()
+			require.NoError(t, os.Remove(b.share("latest")))
+			c.exchange(b, a, "latest", "a file now")
+			b.tear(rollBack)
+			c.eventually("it is a file again", func() bool { return b.has("latest", "a file now") })
+			b.put("later", "goes on")
+			c.eventually("and goes on", func() bool { return a.has("later", "goes on") })
+			require.True(t, a.has("latest", "a file now"))
+			c.eventually("nothing is left aside", func() bool { return !exists(b.share(".stfolder/aside")) })
+		})
+	}
+}
+
+func TestCopyFromBeforeAShareWasMade(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stopDaemon()
+	b.stored()
+	rollBack := b.disk.Remember()
+	b.startDaemon()
+	two := c.settings.Folders["photos"]
+	two.ID = "home-two"
+	c.settings.Folders["two"] = two
+	c.publish()
+	in := func(n *node) string { return n.disk.In("shares/two/x") }
+	c.eventually("the share is there", func() bool { return exists(filepath.Dir(in(a))) && exists(filepath.Dir(in(b))) })
+	write(t, in(a), "x")
+	c.eventually("both have it", func() bool { return exists(in(b)) })
+	b.swap(rollBack)
+	c.eventually("it is there again", func() bool { return exists(in(b)) })
+	require.True(t, exists(in(a)))
+	requireGood(t, a)
+}
+
+// A camera that uploads all the time.
+func TestBusyOtherBoardKeepsNothingFromBeingSettled(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				_ = os.WriteFile(a.share(fmt.Sprintf("camera-%04d", i)), []byte("photo"), 0o660)
+			}
+		}
+	}()
+	b.tear(func() {})
+	b.put("saved", "while the camera uploads")
+	c.eventually("it sends", func() bool { return a.has("saved", "while the camera uploads") })
+	close(stop)
+	<-stopped
+}
+
+// Both boards are torn and come back at different times, in different forms: what
+// one of them has whole stays.
+func TestBothDisksTornAtDifferentSpeeds(t *testing.T) {
+	t.Parallel()
+	photo := strings.Repeat("a photo. ", 20_000)
+	for name, lose := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+	} {
+		for _, late := range []string{"node-1", "node-2"} {
+			t.Run(name+", "+late+" is late", func(t *testing.T) {
+				t.Parallel()
+				c := startCluster(t, "node-1", "node-2")
+				a, b := c.nodes["node-1"], c.nodes["node-2"]
+				fill(c, a, b)
+				c.exchange(a, b, "photo", photo)
+				c.exchange(b, a, "other", "1")
+				for _, n := range []*node{a, b} {
+					require.NoError(t, n.daemon.Process.Kill()) // it learns nothing of what follows
+				}
+				require.NoError(t, lose(a.share("photo")))
+				require.NoError(t, os.Chtimes(b.share("photo"), time.Now(), time.Now().Add(-time.Second))) // as btrfs leaves it
+				b.put("other", "half")
+				for _, n := range []*node{a, b} {
+					n.pull(func() {})
+					n.disk.Mount()
+				}
+				c.nodes[late].reconciler()
+				a.startDaemon()
+				b.startDaemon()
+				for _, n := range c.nodes {
+					if n.name != late {
+						c.eventually(n.name+" sends", func() bool { return n.folderField("type") == "sendreceive" })
+					}
+				}
+				c.nodes[late].startReconciler()
+				c.eventually("both have it", func() bool { return a.has("photo", photo) && b.has("photo", photo) })
+				c.eventually("both send", func() bool {
+					return a.folderField("type") == "sendreceive" && b.folderField("type") == "sendreceive" &&
+						!exists(a.share(".stfolder/aside")) && !exists(b.share(".stfolder/aside"))
+				})
+				c.eventually("and are at rest", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
+				require.True(t, a.has("photo", photo) && b.has("photo", photo) && holdsAll(a) && holdsAll(b))
+			})
+		}
+	}
 }

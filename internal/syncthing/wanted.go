@@ -34,8 +34,9 @@ func byField(list []object, field, value string) (object, bool) {
 	return list[i], true
 }
 
-// devices are all that Syncthing may talk to, this node included, by ID.
-func (s Settings) devices(peers Peers) map[config.DeviceID]object {
+// devices are all that Syncthing may talk to, this node included, by ID. They are
+// paused while a share is settled.
+func (s Settings) devices(node string, peers Peers, settling bool) map[config.DeviceID]object {
 	wanted := map[config.DeviceID]object{}
 	for _, name := range sortedKeys(s.Devices) {
 		id, err := config.ParseDeviceID(s.Devices[name].ID)
@@ -49,6 +50,9 @@ func (s Settings) devices(peers Peers) map[config.DeviceID]object {
 		wanted[id] = object{"deviceID": string(id), "name": name,
 			"addresses":  list(fmt.Sprintf("tcp://%s:%d", s.Nodes[name].Address, s.ListenPort)),
 			"introducer": false, "autoAcceptFolders": false}
+	}
+	for id, device := range wanted {
+		device["paused"] = settling && id != peers.IDs[node]
 	}
 	return wanted
 }
