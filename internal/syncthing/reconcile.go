@@ -92,18 +92,36 @@ func (p *pass) keepUnknown() {
 	}
 }
 
-// isSettling says whether a share is settled: then this node talks to nobody.
-func (p *pass) isSettling() bool {
-	for share, memory := range p.state.Shares {
-		if _, wanted := p.settings.Folders[share]; wanted && memory.Settling && p.hasOthers(share) {
+// wantsAlone says whether this node is to talk to nobody: while a share is
+// settled, so that nothing changes under it, and while an index is dropped: what
+// arrives meanwhile would stay in Syncthing's database and be counted for ever.
+func (p *pass) wantsAlone() bool {
+	for share, folder := range p.settings.Folders {
+		memory := p.state.Shares[share]
+		_, configured := byField(p.has.Folders, "id", folder.ID)
+		if p.hasOthers(share) && (memory.Settling || p.verdict.Open && configured && memory.Generation != p.verdict.Found.Sentinel.Generation) {
 			return true
 		}
 	}
-	return false
+	return len(p.surplus()) > 0
+}
+
+// surplus are the folders that are no share any more.
+func (p *pass) surplus() (ids []string) {
+	kept := map[string]bool{}
+	for _, folder := range p.settings.Folders {
+		kept[folder.ID] = true
+	}
+	for _, folder := range p.has.Folders {
+		if id := text(folder, "id"); !kept[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (p *pass) devices(ctx context.Context, self config.DeviceID) error {
-	wanted := p.settings.devices(p.Node, p.peers, p.isSettling())
+	wanted := p.settings.devices(p.Node, p.peers, p.wantsAlone())
 	for _, device := range p.has.Devices {
 		id := text(device, "deviceID")
 		if _, keep := wanted[config.DeviceID(id)]; keep || id == string(self) {
@@ -135,19 +153,16 @@ func (p *pass) devices(ctx context.Context, self config.DeviceID) error {
 // removeFolders makes Syncthing forget what is no share any more. The data
 // stays, and so does the memory of it while the folder does.
 func (p *pass) removeFolders(ctx context.Context) error {
-	kept := map[string]bool{}
-	for _, folder := range p.settings.Folders {
-		kept[folder.ID] = true
-	}
-	for _, folder := range p.has.Folders {
-		id := text(folder, "id")
-		if kept[id] {
-			continue
+	for _, id := range p.surplus() {
+		if alone, err := p.isAlone(ctx); err != nil || !alone {
+			p.waiting = true
+			return err
 		}
 		p.Log.Info("folder removed from Syncthing; what it holds stays", "folder", id)
 		if err := p.client.deleteFolder(ctx, id); err != nil {
 			return err
 		}
+		p.waiting = true
 	}
 	for _, share := range sortedKeys(p.state.Shares) {
 		if _, wanted := p.settings.Folders[share]; !wanted {
@@ -187,11 +202,16 @@ func (p *pass) share(ctx context.Context, share string) error {
 		if !memory.Settling || !errors.Is(err, errVanished) {
 			return err
 		}
-		// A copy of the disk from before the share was made: it is known to be torn.
+		// A copy of the disk from before the share was made: it is known to be torn,
+		// and this node is alone already.
 		memory.Generation = ""
 	}
 
 	if configured {
+		if alone, err := p.isAlone(ctx); p.hasOthers(share) && (err != nil || !alone) {
+			p.waiting = true
+			return err
+		}
 		p.Log.Warn("the disk isn't the one that Syncthing knew: the share begins with a new index",
 			"share", share, "generation", generation, "before", memory.Generation)
 		if err := p.client.deleteFolder(ctx, id); err != nil {
@@ -288,6 +308,10 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		err = fmt.Errorf("%d files can't be fetched from the other nodes", status.Errors)
 	case status.Errors > 0:
 		err = fmt.Errorf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.Errors, p.Patience)
+	case memory.Receiving:
+		err = errors.New("takes what the other nodes have; nothing is sent until that is done")
+	case memory.Settling:
+		err = errors.New("is compared with what the other nodes have; nothing is sent or fetched until that is done")
 	}
 	return err
 }

@@ -185,6 +185,34 @@ func TestShareTakenOutAndPutBackGoesOn(t *testing.T) {
 }
 
 // What the whole package is for: nobody must announce "everything deleted".
+// What somebody saves while a share is taken back is the newest, and the toggle
+// may be undone at once.
+func TestEditWhileAShareIsTakenBackWins(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	photos := c.settings.Folders["photos"]
+	for range 2 {
+		delete(c.settings.Folders, "photos")
+		c.publish()
+		c.eventually("both forget it", func() bool { return len(a.restFolderIDs()) == 0 && len(b.restFolderIDs()) == 0 })
+		c.settings.Folders["photos"] = photos
+		c.publish()
+		c.eventually("both have it again", func() bool { return len(a.restFolderIDs()) == 1 && len(b.restFolderIDs()) == 1 })
+	}
+	a.put("file-00", "edited on node 1")
+	b.put("new", "on node 2")
+	c.eventually("the edit is everywhere", func() bool {
+		return a.has("file-00", "edited on node 1") && b.has("file-00", "edited on node 1") && a.has("new", "on node 2")
+	})
+	c.eventually("both send again", func() bool {
+		return a.folderField("type") == "sendreceive" && b.folderField("type") == "sendreceive"
+	})
+	c.eventually("and are at rest", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
+	require.True(t, a.has("file-00", "edited on node 1") && b.has("file-00", "edited on node 1"))
+}
+
 func TestEmptiedDiskNeverDeletesTheGoodCopy(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
@@ -276,7 +304,7 @@ func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 	b.waitLog("sends again")
 	c.eventually("what was only on the disk goes to node 1", func() bool { return a.has("only-here", "precious") })
 	requireGood(t, a)
-	require.True(t, holdsAll(b))
+	c.eventually("what differed comes from node 1", func() bool { return holdsAll(b) && b.has("own", "the newer version") })
 	require.True(t, anyHas(b, "file-02.sync-conflict-", "an older version"))
 	require.True(t, a.has("own", "the newer version") && b.has("own", "the newer version"))
 	require.True(t, anyHas(b, "own.sync-conflict-", "the older version"))
