@@ -23,7 +23,7 @@ endef
 ##@ Use
 
 .PHONY: up
-up: deps ## A two-board cloud on this machine: cluster, images, charts (needs root; safe to run again)
+up: deps ## A two-board cloud on this machine: cluster, images, charts (needs root; safe to run again; CLOUD=name makes another one)
 	$(GO) run -C test ./cmd/cloud up
 
 .PHONY: down

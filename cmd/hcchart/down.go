@@ -43,7 +43,7 @@ On a terminal it asks for the cluster's name; elsewhere it needs --yes.`,
 					return err
 				}
 			}
-			down := deploy.Down{Kube: connection, Timeout: target.timeout, Steps: term.NewSteps(a.err)}
+			down := deploy.Down{Cloud: cluster.Name, Kube: connection, Timeout: target.timeout, Steps: term.NewSteps(a.err)}
 			removed, err := down.Run(cmd.Context())
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deploy"
 	"github.com/tmorin/homecloud/internal/kube"
 	"github.com/tmorin/homecloud/internal/secrets"
 	"github.com/tmorin/homecloud/internal/term"
@@ -63,6 +64,10 @@ func (t *secretsTarget) live(a *app, cluster *config.Cluster, must bool) func(co
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		values, err := t.values(ctx, cluster)
+		if errors.Is(err, secrets.ErrOtherCloud) {
+			fmt.Fprintf(a.err, "warning: nothing is taken from the cluster: %v\n", err)
+			return nil, nil
+		}
 		if errors.Is(err, secrets.ErrNotAsked) {
 			fmt.Fprintf(a.err, "warning: %v; what is missing is made anew. If it already runs this cloud: hcchart secrets init --from-cluster\n", err)
 			return nil, nil
@@ -75,6 +80,14 @@ func (t *secretsTarget) values(ctx context.Context, cluster *config.Cluster) (ma
 	connection, err := t.connect()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", secrets.ErrNotAsked, err)
+	}
+	if t.release == config.Release {
+		if _, err := connection.Version(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", secrets.ErrNotAsked, err)
+		}
+		if err := deploy.SameCloud(connection, cluster.Name); err != nil {
+			return nil, err
+		}
 	}
 	live := secrets.Live{Client: connection.Client.CoreV1(), Release: t.release, Namespace: t.namespace}
 	return live.Values(ctx, cluster)
@@ -150,7 +163,9 @@ hcchart up does it too. The namespace is made when it isn't there, and
 labelled for pods that use the host's network. Names of changed Secrets are printed, never values.
 
 An identity that differs from the cluster's is refused before anything is
-changed: the board would become another device, unknown to its peers.`,
+changed: the board would become another device, unknown to its peers. So is the
+file of another cloud. The exit code of --dry-run is 2 when something would
+change.`,
 		Example: `  hcchart secrets apply
   hcchart secrets apply --dry-run
   hcchart secrets apply --context home --namespace homecloud`,
@@ -167,13 +182,16 @@ changed: the board would become another device, unknown to its peers.`,
 			if _, err := connection.Version(cmd.Context()); err != nil {
 				return err // before the words about a namespace, which nobody asked about
 			}
+			if err := deploy.SameCloud(connection, wanted[0].Annotations[secrets.CloudAnnotation]); err != nil {
+				return err
+			}
 			namespace, err := connection.EnsureNamespace(cmd.Context(), target.namespace, kube.Privileged, dryRun)
 			if err != nil {
 				return err
 			}
 			if dryRun && namespace == "create" { // nothing in it to compare with
 				fmt.Fprintf(a.err, "would create the namespace %s and every Secret in it\n", target.namespace)
-				return nil
+				return errDifferences
 			}
 			if namespace != "" {
 				fmt.Fprintf(a.err, "namespace %s: %s\n", target.namespace, namespace)
@@ -191,6 +209,9 @@ changed: the board would become another device, unknown to its peers.`,
 				return nil
 			}
 			fmt.Fprintf(a.err, "%s: %s\n", done, strings.Join(changed, ", "))
+			if dryRun {
+				return errDifferences
+			}
 			return nil
 		},
 	}

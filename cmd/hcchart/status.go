@@ -40,6 +40,9 @@ The exit code is 2 when something isn't as it should be.`,
 			if err != nil {
 				return err
 			}
+			if _, err := cluster.Version(cmd.Context()); err != nil {
+				return err
+			}
 			containers, err := cluster.Containers(cmd.Context(), ours)
 			if err != nil {
 				return err

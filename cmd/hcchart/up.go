@@ -72,7 +72,7 @@ something would, and 0 when nothing would.`,
 				return tellForeseen(a, changes)
 			}
 			if len(changes) == 0 {
-				fmt.Fprintln(a.err, "nothing to change: the cluster is what the file says")
+				fmt.Fprintln(a.err, "nothing to change: what is installed is what the file says")
 			}
 			return printAddresses(a, cluster)
 		},

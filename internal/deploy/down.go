@@ -14,6 +14,7 @@ import (
 // boards' disks, what daemons remember on the system disks, the Secrets, the
 // namespaces.
 type Down struct {
+	Cloud   string // whose releases they must be
 	Kube    *kube.Cluster
 	Timeout time.Duration // for each release
 	Steps   *term.Steps
@@ -28,6 +29,9 @@ func (d *Down) Run(ctx context.Context) (removed bool, err error) {
 		return err
 	})
 	if err != nil {
+		return false, err
+	}
+	if err := SameCloud(d.Kube, d.Cloud); err != nil {
 		return false, err
 	}
 	there, err := d.Kube.HasNamespace(ctx, config.Release)

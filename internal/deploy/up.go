@@ -19,6 +19,7 @@ import (
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/kube"
+	"github.com/tmorin/homecloud/internal/secrets"
 	"github.com/tmorin/homecloud/internal/term"
 	"github.com/tmorin/homecloud/internal/values"
 )
@@ -115,7 +116,14 @@ func (u *Up) reach(ctx context.Context, s *term.Step) error {
 // sameCloud refuses the file of another cloud: every disk and every
 // synchronised folder bears the name, so all gates would close.
 func (u *Up) sameCloud(_ context.Context, s *term.Step) error {
-	releases, err := chart.Open(u.Kube.RESTGetter(config.Release), config.Release, debugLog)
+	s.Done("%s", u.Cluster.Name)
+	return SameCloud(u.Kube, u.Cluster.Name)
+}
+
+// SameCloud refuses a cluster that runs another cloud than the one of a cluster
+// file. The error wraps secrets.ErrOtherCloud.
+func SameCloud(cluster *kube.Cluster, cloud string) error {
+	releases, err := chart.Open(cluster.RESTGetter(config.Release), config.Release, debugLog)
 	if err != nil {
 		return err
 	}
@@ -123,11 +131,10 @@ func (u *Up) sameCloud(_ context.Context, s *term.Step) error {
 	if err != nil {
 		return err
 	}
-	if name != nil && name != u.Cluster.Name {
-		return fmt.Errorf("the cloud on this cluster is named %v, the file's %s: its disks and folders bear the name, and none would be served; "+
-			"use the file of %[1]v, or another cluster, or take that cloud away first (data and disks stay): hcchart down", name, u.Cluster.Name)
+	if name != nil && name != cloud {
+		return fmt.Errorf("the cloud on this cluster is named %v, the file's %s: its disks and folders bear the name, and none would be served: %w",
+			name, cloud, secrets.ErrOtherCloud)
 	}
-	s.Done("%s", u.Cluster.Name)
 	return nil
 }
 
@@ -219,7 +226,7 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 	})
 }
 
-// sayWhatGoes tells of the shares and people that the cloud has and the file
+// sayWhatGoes tells of the shares, people and boards that the cloud has and the file
 // no longer names: a line that was deleted by mistake must not go unnoticed.
 func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r wanted) error {
 	if r.Name != config.Release {
@@ -228,6 +235,7 @@ func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r wanted) error
 	for _, kind := range []struct{ field, line string }{
 		{"shares", "share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
 		{"users", "%s may no longer log in; what belongs to them stays"},
+		{"nodes", "%s is no longer a board of the NAS; what its disk holds stays there, and changes no more"},
 	} {
 		before, err := releases.Value(r.Name, values.ChartDNAS+"."+kind.field)
 		if err != nil {

@@ -29,7 +29,7 @@ func TestEveryProblemOfTheNodesIsTold(t *testing.T) {
 	label := map[string]string{"homecloud/dnas": "true"}
 	require.NoError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label}))
 	require.EqualError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label, "node-2": label, "node-3": nil}),
-		"node node-2 isn't Ready: KubeletNotReady, the network plugin isn't there\n"+
+		"node node-2 isn't Ready: KubeletNotReady, the network plugin isn't there; bring it back, or take it out of the cluster file until it is\n"+
 			"node node-2 lacks the label homecloud/dnas=true; once its data disk is adopted: kubectl label node node-2 homecloud/dnas=true\n"+
 			"node node-3 isn't in the cluster, which has node-1, node-2 and other; join the board, or take it out of the cluster file")
 }

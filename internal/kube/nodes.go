@@ -30,7 +30,7 @@ func (c *Cluster) CheckNodes(ctx context.Context, expected map[string]map[string
 			continue
 		}
 		if ready, reason := nodeReady(node); !ready {
-			errs = append(errs, fmt.Errorf("node %s isn't Ready: %s", name, reason))
+			errs = append(errs, fmt.Errorf("node %s isn't Ready: %s; bring it back, or take it out of the cluster file until it is", name, reason))
 		}
 		for _, key := range sortedKeys(expected[name]) {
 			if node.Labels[key] != expected[name][key] {

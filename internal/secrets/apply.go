@@ -57,6 +57,9 @@ func apply(ctx context.Context, client typedcorev1.SecretsGetter, secrets []*cor
 			return nil, fmt.Errorf("read Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 		}
 		before[i] = live
+		if err := checkCloud(live.ObjectMeta, secret.Annotations[CloudAnnotation]); err != nil {
+			return nil, err
+		}
 		problems = append(problems, checkRekey(live, secret))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -67,7 +70,7 @@ func apply(ctx context.Context, client typedcorev1.SecretsGetter, secrets []*cor
 	// API server leaves an equal object alone.
 	for i, secret := range secrets {
 		wanted := applycorev1.Secret(secret.Name, secret.Namespace).
-			WithLabels(secret.Labels).WithType(secret.Type).WithData(secret.Data)
+			WithLabels(secret.Labels).WithAnnotations(secret.Annotations).WithType(secret.Type).WithData(secret.Data)
 		after, err := client.Secrets(secret.Namespace).Apply(ctx, wanted, options)
 		if apierrors.IsNotFound(err) {
 			return changed, fmt.Errorf("namespace %s does not exist; hcchart up makes it, or kubectl create namespace %s", secret.Namespace, secret.Namespace)

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"errors"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,14 +31,14 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 		return []byte(text)
 	}
 
-	users := newSecret(config.UsersSecret(release), release, namespace)
+	users := newSecret(config.UsersSecret(release), cluster.Name, release, namespace)
 	for _, user := range cluster.Users {
 		users.Data[user.Name] = value(config.SecretUser(user.Name))
 	}
 	secrets := []*corev1.Secret{users}
 
 	if len(cluster.DNAS.Nodes) > 0 {
-		peers := newSecret(config.PeersSecret(release), release, namespace)
+		peers := newSecret(config.PeersSecret(release), cluster.Name, release, namespace)
 		peers.Data[keyAPI] = value(config.SecretAPIKey)
 		secrets = append(secrets, peers)
 		for _, node := range cluster.DNAS.Nodes {
@@ -47,7 +48,7 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 				continue
 			}
 			peers.Data[node] = []byte(id)
-			identity := newSecret(config.SyncthingSecret(release, node), release, namespace)
+			identity := newSecret(config.SyncthingSecret(release, node), cluster.Name, release, namespace)
 			identity.Data[keyCertificate] = value(config.SecretCertificate(node))
 			identity.Data[keyPrivate] = value(config.SecretKey(node))
 			secrets = append(secrets, identity)
@@ -59,12 +60,29 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 	return secrets, nil
 }
 
-func newSecret(name, release, namespace string) *corev1.Secret {
+// CloudAnnotation, on a Secret, says which cloud it belongs to.
+const CloudAnnotation = "homecloud/cloud"
+
+// ErrOtherCloud wraps the refusal to touch, or to take, what belongs to another
+// cloud than the cluster file's.
+var ErrOtherCloud = errors.New("use that cloud's file, or another cluster")
+
+// checkCloud refuses a live Secret of another cloud; one without the annotation
+// was made by the chart's own Job, or by hand.
+func checkCloud(live metav1.ObjectMeta, cloud string) error {
+	if other := live.Annotations[CloudAnnotation]; other != "" && other != cloud {
+		return fmt.Errorf("Secret %s/%s belongs to the cloud %s, the file is that of %s: %w", live.Namespace, live.Name, other, cloud, ErrOtherCloud)
+	}
+	return nil
+}
+
+func newSecret(name, cloud, release, namespace string) *corev1.Secret {
 	return &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      name,
-			Namespace: namespace,
+			Name:        name,
+			Namespace:   namespace,
+			Annotations: map[string]string{CloudAnnotation: cloud},
 			Labels: map[string]string{
 				"app.kubernetes.io/instance":   release,
 				"app.kubernetes.io/managed-by": FieldManager,

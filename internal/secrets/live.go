@@ -20,12 +20,15 @@ var ErrNotAsked = errors.New("the cluster cannot be asked for the secrets it hol
 type Live struct {
 	Client             typedcorev1.SecretsGetter
 	Release, Namespace string
+
+	cloud string // whose Secrets they must be
 }
 
 // Values reads which of the cluster's secrets the release already has, by the
-// names of the secrets file. It refuses a node whose device its peers know and
+// names of the secrets file. It refuses another cloud, and a node whose device its peers know and
 // whose key is gone: only a person can decide to make a new device.
 func (l Live) Values(ctx context.Context, cluster *config.Cluster) (map[string]string, error) {
+	l.cloud = cluster.Name
 	values := map[string]string{}
 	users, err := l.secret(ctx, config.UsersSecret(l.Release))
 	if err != nil {
@@ -81,6 +84,9 @@ func (l Live) secret(ctx context.Context, name string) (map[string][]byte, error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: read Secret %s/%s: %w", ErrNotAsked, l.Namespace, name, err)
+	}
+	if err := checkCloud(secret.ObjectMeta, l.cloud); err != nil {
+		return nil, err
 	}
 	return secret.Data, nil
 }

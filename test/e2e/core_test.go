@@ -186,6 +186,21 @@ func anotherCloud(t *testing.T, c *twoBoards) {
 	require.Error(t, err)
 	require.Contains(t, string(output), "the cloud on this cluster is named home, the file's other")
 	require.Equal(t, before, snapshot(t, c.Cloud))
+
+	// Nor is anything taken from it, or taken away.
+	folder := t.TempDir()
+	path := filepath.Join(folder, "other.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(other), 0o600))
+	output, err = c.HCChart(t.Context(), "secrets", "init", "--file", path).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	require.Contains(t, string(output), "warning: nothing is taken from the cluster: the cloud on this cluster is named home")
+	require.NotContains(t, string(output), "taken from the cluster: syncthing")
+	for _, arguments := range [][]string{{"secrets", "init", "--from-cluster"}, {"secrets", "apply"}, {"down", "--yes"}} {
+		output, err = c.HCChart(t.Context(), append(arguments, "--file", path)...).CombinedOutput()
+		require.Error(t, err, "%v", arguments)
+		require.Contains(t, string(output), "the cloud on this cluster is named home", "%v", arguments)
+	}
+	require.Equal(t, before, snapshot(t, c.Cloud))
 }
 
 // comeAndGo adds a person and a share and takes both away again: nothing restarts, nobody else is disturbed, and who may

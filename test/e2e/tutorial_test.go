@@ -48,7 +48,7 @@ func TestCoreTutorial(t *testing.T) {
 	output, err := r.do(t.Context(), blocks[0])
 	require.NoError(t, err)
 	t.Logf("make up, again: %.1fs", time.Since(start).Seconds())
-	require.Contains(t, output, "nothing to change: the cluster is what the file says")
+	require.Contains(t, output, "nothing to change: what is installed is what the file says")
 
 	output, err = r.do(t.Context(), strings.Join(blocks[1:5], "\n"))
 	require.NoError(t, err)
