@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -130,12 +131,37 @@ func (c *check) brokenUnder(section string) bool {
 	return false
 }
 
+// brokenNames says whether a section, one of its entries as a whole, or the name
+// of one was refused: then nobody knows which names there are.
+func (c *check) brokenNames(section string) bool { return c.brokenEntries(section, ".name") }
+
+// brokenEntries says the same of another field of the entries.
+func (c *check) brokenEntries(section, field string) bool {
+	if c.brokenAt(section) {
+		return true
+	}
+	for path := range c.file.broken {
+		rest, ok := strings.CutPrefix(path, section)
+		if !ok {
+			continue
+		}
+		entry := entryOf.ReplaceAllString(rest, "")
+		if entry == "" || entry == field || strings.HasPrefix(entry, field+".") || strings.HasPrefix(entry, field+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// entryOf is the number or the key of an entry.
+var entryOf = regexp.MustCompile(`^(\[\d+\])`)
+
 // refer judges a name that must exist in a section.
 func (c *check) refer(path, name, kind string, known []string, section string) bool {
 	if slices.Contains(known, name) {
 		return true
 	}
-	if name != "" && !c.brokenUnder(section) {
+	if name != "" && !c.brokenNames(section) {
 		c.fail(path, "there is no "+kind+" "+shown(name), didYouMean(name, known, kind))
 	}
 	return false

@@ -48,7 +48,7 @@ func (c *check) dnasNodes() {
 	slices.Sort(disks)
 	if !c.wrote("dnas.nodes") {
 		dnas.Nodes = holders
-		if len(holders) == 0 && in.Disk != "" && len(known) > 0 && !c.brokenUnder("nodes") && !c.brokenAt("dnas.nodes") {
+		if len(holders) == 0 && in.Disk != "" && len(known) > 0 && !c.brokenEntries("nodes", ".disks") && !c.brokenAt("dnas.nodes") {
 			remedy := "write disks: [{name: " + in.Disk + ", device: /dev/disk/by-id/…}] for a node"
 			if len(disks) > 0 {
 				remedy = "name one of these in dnas.disk: " + strings.Join(slices.Compact(disks), ", ")
@@ -66,7 +66,7 @@ func (c *check) dnasNodes() {
 		if !c.refer(at, name, "node", known, "nodes") || !c.unique(seen, name, at, name+" is named twice", "keep one of them") {
 			continue
 		}
-		if !slices.Contains(holders, name) && !c.brokenUnder("nodes") {
+		if !slices.Contains(holders, name) && !c.brokenEntries("nodes", ".disks") {
 			c.fail(at, name+" has no disk "+shown(in.Disk), "give it one, or take it out of the list")
 		}
 		dnas.Nodes = append(dnas.Nodes, name)
@@ -200,7 +200,7 @@ func (c *check) nfs(at string, in v1alpha1.NFS, share *Share) NFS {
 	} else if len(in.Clients) == 0 && in.Enabled {
 		c.fail(at+".clients", "nobody may mount the share", "write who may, or remove the line for network.lan")
 	}
-	if nfs.Enabled && !nfs.TrustNetwork && !c.brokenUnder("users") && !c.brokenUnder(parentOf(at)) {
+	if nfs.Enabled && !nfs.TrustNetwork && !c.brokenNames("users") && !c.brokenUnder(parentOf(at)+".access") && !c.brokenAt(parentOf(at)+".guest") {
 		c.nfsTrust(at, nfs, share)
 	}
 	return nfs
