@@ -52,10 +52,12 @@ func (r Reloading) Reload() error {
 	shares := parse(content)
 	for _, c := range connections {
 		had := write
-		if known {
+		// Somebody whose account is gone already has only a number: nobody knows what
+		// they might do.
+		if known && (c.user == guest || listed(before, c.user) || listed(shares, c.user)) {
 			had = before[c.share].access(c.user)
 		}
-		if shares[c.share].access(c.user) >= had {
+		if has := shares[c.share].access(c.user); has != none && has >= had {
 			continue
 		}
 		if _, err := r.Run("smbcontrol", "--configfile="+r.Configuration, c.pid, "close-share", c.share); err != nil {
@@ -96,6 +98,19 @@ const (
 	read
 	write
 )
+
+// guest is who has no account.
+const guest = "nobody"
+
+// listed says whether any share names somebody.
+func listed(shares map[string]*share, user string) bool {
+	for _, s := range shares {
+		if slices.Contains(s.users, user) || slices.Contains(s.writers, user) {
+			return true
+		}
+	}
+	return false
+}
 
 // share is who may do what, as our smb.conf says it.
 type share struct {

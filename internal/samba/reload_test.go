@@ -40,8 +40,8 @@ func TestOnlyWhoMayDoLessIsCutOff(t *testing.T) {
 	}{
 		{"before unknown: readers may have been writers", "", []string{"12 photos", "13 photos", "11 gone", "14 roms"}},
 		{"a person and a share went", "[gone]\nguest ok = yes\n[photos]\nvalid users = bob dave\n[roms]\nguest ok = yes\n", []string{"13 photos", "11 gone"}},
-		{"a writer became a reader", "[photos]\nvalid users = bob\nwrite list = alice bob\n[roms]\nguest ok = yes\n", []string{"12 photos"}},
-		{"others came", "[photos]\nvalid users = bob\n[roms]\nguest ok = yes\n", nil},
+		{"a writer became a reader", "[gone]\n[photos]\nvalid users = bob\nwrite list = alice bob\n[roms]\nguest ok = yes\n", []string{"12 photos", "13 photos", "11 gone"}},
+		{"others came", "[photos]\nvalid users = bob\n[roms]\nguest ok = yes\n", []string{"13 photos", "11 gone"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,6 +63,19 @@ func TestOnlyWhoMayDoLessIsCutOff(t *testing.T) {
 			require.Equal(t, configuration, string(applied))
 		})
 	}
+}
+
+// The account may be gone before the configuration is read again: Samba then
+// knows a number only.
+func TestWhoseAccountIsGoneIsCutOff(t *testing.T) {
+	r, ran := reloading(t, `{"sessions": {"1": {"username": "1234567"}, "2": {"username": "nobody"}},
+"tcons": {"a": {"service": "photos", "session_id": "1", "server_id": {"pid": "7"}}, "b": {"service": "roms", "session_id": "1", "server_id": {"pid": "8"}},
+  "c": {"service": "roms", "session_id": "2", "server_id": {"pid": "9"}}}}`)
+	require.NoError(t, os.WriteFile(r.Applied, []byte("[photos]\nvalid users = carol\n[roms]\nguest ok = yes\nwrite list = carol\n"), 0o600))
+	require.NoError(t, r.Reload())
+	require.Contains(t, *ran, "smbcontrol 7 close-share photos")
+	require.Contains(t, *ran, "smbcontrol 8 close-share roms", "a guest may only read it")
+	require.NotContains(t, *ran, "smbcontrol 9 close-share roms")
 }
 
 func TestWhatWasAppliedBeforeSmbdBeganCountsNoMore(t *testing.T) {
