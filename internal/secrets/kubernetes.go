@@ -60,7 +60,7 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 	return secrets, nil
 }
 
-// CloudAnnotation, on a Secret, says which cloud it belongs to.
+// CloudAnnotation is on Secrets and says which cloud they belong to.
 const CloudAnnotation = "homecloud/cloud"
 
 // ErrOtherCloud wraps the refusal to touch, or to take, what belongs to another
@@ -71,7 +71,7 @@ var ErrOtherCloud = errors.New("use that cloud's file, or another cluster")
 // was made by the chart's own Job, or by hand.
 func checkCloud(live metav1.ObjectMeta, cloud string) error {
 	if other := live.Annotations[CloudAnnotation]; other != "" && other != cloud {
-		return fmt.Errorf("Secret %s/%s belongs to the cloud %s, the file is that of %s: %w", live.Namespace, live.Name, other, cloud, ErrOtherCloud)
+		return fmt.Errorf("the Secret %s/%s belongs to the cloud %s, the file is that of %s: %w", live.Namespace, live.Name, other, cloud, ErrOtherCloud)
 	}
 	return nil
 }

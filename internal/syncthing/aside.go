@@ -85,7 +85,7 @@ func (p *pass) setAside(share string, names []string, stuck map[string]bool, of 
 // links is how many names a file has.
 func links(info fs.FileInfo) uint64 {
 	stat, _ := info.Sys().(*syscall.Stat_t) // what every file system of Linux gives
-	return uint64(stat.Nlink)
+	return uint64(stat.Nlink)               //nolint:unconvert // 32 bits on ARM
 }
 
 func (p *pass) setAsideOne(root string, group group, name string, isFolder bool) error {
