@@ -246,6 +246,17 @@ func TestWrongDiskIsToldFromTheRightOne(t *testing.T) {
 			copySentinel(t, d)
 		}, "the sentinel was written for file system"},
 		{"read-only", func(_ *testing.T, d *disktest.Disk, _ *disk.Expectation) { d.Remount("ro") }, "mounted read-only"},
+		{"a device that is gone, while its sentinel is in memory", func(t *testing.T, d *disktest.Disk, _ *disk.Expectation) {
+			file, err := os.Open(d.In(config.SentinelFile))
+			require.NoError(t, err)
+			defer file.Close()
+			held, err := unix.Mmap(int(file.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE) // it can't be let go
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = unix.Munmap(held) })
+			d.Vanish()
+			_, err = os.ReadFile(d.In(config.SentinelFile))
+			require.NoError(t, err, "answered from memory")
+		}, "input/output error"},
 		{"a dead disk", func(_ *testing.T, d *disktest.Disk, _ *disk.Expectation) { d.Shutdown() }, "input/output error"},
 	}
 	for _, test := range tests {

@@ -199,6 +199,13 @@ func (d *Disk) Shutdown() {
 	d.ioctl(shutdown, withoutFlushing)
 }
 
+// Vanish takes the device away under the file system: what was read before is
+// still answered from memory.
+func (d *Disk) Vanish() {
+	d.t.Helper()
+	require.NoError(d.t, os.Truncate(d.image, 0))
+}
+
 // Freeze makes every write hang until Thaw, as a dying disk does.
 func (d *Disk) Freeze() {
 	d.t.Helper()
