@@ -108,6 +108,38 @@ func (p *pass) setAsideOne(root string, group group, name string, isFolder bool)
 	return err
 }
 
+// asideNames are the names of what lies aside and isn't in the share (again).
+func (p *pass) asideNames(share string) (names []string, err error) {
+	err = p.within(func(top string) error {
+		root := filepath.Join(top, config.SharesDirectory, share)
+		for _, group := range []group{before, damaged, since} {
+			base := filepath.Join(root, asideFolder, string(group))
+			err := filepath.WalkDir(base, func(path string, _ fs.DirEntry, err error) error {
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil
+				}
+				if err != nil || path == base {
+					return err
+				}
+				name, err := filepath.Rel(base, path)
+				if err != nil {
+					return err
+				}
+				if _, err := os.Lstat(filepath.Join(root, name)); errors.Is(err, fs.ErrNotExist) {
+					names = append(names, name)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
 // writtenSince says whether an inode was changed since a moment; it can't be
 // set to another time as a file's own time can. The zero moment is never.
 func writtenSince(info fs.FileInfo, moment time.Time) bool {

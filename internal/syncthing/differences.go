@@ -58,7 +58,12 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
-	if len(damagedNames) == 0 && found.missing == 0 && len(found.unequal) == found.unknown && found.equal == 0 {
+	// What was set aside in this pass, or in one that was interrupted.
+	aside, err := p.asideNames(share)
+	if err != nil {
+		return false, err
+	}
+	if len(aside) == 0 && found.missing == 0 && found.equal == 0 && len(found.unequal) == found.unknown {
 		return true, nil // nothing to revert: what lies here is only unknown to the others
 	}
 	err = p.setAside(share, found.unequal, stuck, func(info fs.FileInfo) group {
@@ -73,12 +78,17 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err := p.failpoint("set aside"); err != nil {
 		return false, err
 	}
-	if aside := append(found.unequal, damagedNames...); len(aside) > 0 {
+	if aside, err = p.asideNames(share); err != nil {
+		return false, err
+	}
+	if len(aside) > 0 {
+		// Syncthing must know that they are missing, or the revert leaves them out and
+		// they are announced as deleted.
 		if err := p.scanAll(ctx, id, aside); err != nil {
 			return false, err
 		}
 		p.Log.Info("the disk differs from what the others have", "share", share,
-			"missing", found.missing, "damaged", len(damagedNames), "set aside", len(aside)-len(stuck))
+			"missing", found.missing, "damaged", len(damagedNames), "set aside", len(aside))
 		if found, err = p.differences(ctx, id); err != nil {
 			return false, err
 		}

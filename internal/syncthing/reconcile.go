@@ -36,7 +36,7 @@ func (p *pass) run(ctx context.Context) error {
 		return fmt.Errorf("syncthing is the device %s, but %s is %q in the Secret: nothing is changed", self.MyID, p.Node, own)
 	}
 	if !self.StartTime.Equal(p.started) {
-		p.started, p.begun = self.StartTime, map[string]time.Time{}
+		p.started, p.begun, p.failures = self.StartTime, map[string]time.Time{}, map[string]failure{}
 	}
 	unlock, err := lockState(p.Home, p.Log)
 	if err != nil {
@@ -65,8 +65,15 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	if p.verdict.Open {
 		for _, share := range sortedKeys(p.settings.Folders) {
+			if p.gaveUp(share) {
+				p.problems[share] = p.failures[share].err
+				continue
+			}
 			if err := p.share(ctx, share); err != nil {
 				p.problems[share] = err
+				p.failed(ctx, share, err)
+			} else {
+				delete(p.failures, share)
 			}
 		}
 	}
@@ -92,6 +99,41 @@ func (p *pass) keepUnknown() {
 	}
 }
 
+// failure is why a share can't be settled.
+type failure struct {
+	times int // in a row
+	err   error
+	until time.Time // when it is tried again; zero: at once
+}
+
+// failuresInARow are how many it takes to give up a share for a while.
+const failuresInARow = 3
+
+func (p *pass) gaveUp(share string) bool { return time.Now().Before(p.failures[share].until) }
+
+// failed counts the failures of a share that is settled. One that can't be is
+// paused, so that it keeps nobody else from exchanging files.
+func (p *pass) failed(ctx context.Context, share string, err error) {
+	if !p.state.Shares[share].Settling || !p.hasOthers(share) {
+		return
+	}
+	f := p.failures[share]
+	f.times, f.err = f.times+1, err
+	if f.times >= failuresInARow {
+		current, configured := byField(p.has.Folders, "id", p.settings.Folders[share].ID)
+		if folder, changed := merged(current, object{"paused": true}); configured && changed {
+			if err := p.client.putFolder(ctx, folder); err != nil {
+				p.problems[share] = err
+				return
+			}
+		}
+		f.err = fmt.Errorf("can't be compared with what the other nodes have, and is paused until it can: %w", err)
+		f.until = time.Now().Add(p.Patience)
+		p.problems[share] = f.err
+	}
+	p.failures[share] = f
+}
+
 // wantsAlone says whether this node is to talk to nobody: while a share is
 // settled, so that nothing changes under it, and while an index is dropped: what
 // arrives meanwhile would stay in Syncthing's database and be counted for ever.
@@ -99,7 +141,7 @@ func (p *pass) wantsAlone() bool {
 	for share, folder := range p.settings.Folders {
 		memory := p.state.Shares[share]
 		_, configured := byField(p.has.Folders, "id", folder.ID)
-		if p.hasOthers(share) && (memory.Settling || p.verdict.Open && configured && memory.Generation != p.verdict.Found.Sentinel.Generation) {
+		if p.hasOthers(share) && !p.gaveUp(share) && (memory.Settling || p.verdict.Open && configured && memory.Generation != p.verdict.Found.Sentinel.Generation) {
 			return true
 		}
 	}
@@ -202,9 +244,13 @@ func (p *pass) share(ctx context.Context, share string) error {
 		if !memory.Settling || !errors.Is(err, errVanished) {
 			return err
 		}
-		// A copy of the disk from before the share was made: it is known to be torn,
-		// and this node is alone already.
-		memory.Generation = ""
+		// A copy of the disk from before the share was made: it is known to be torn.
+		// Noted first: an interruption must not leave a share that is known and gone.
+		memory = shareState{}
+		p.state.Shares[share] = memory
+		if err := p.state.save(p.Home); err != nil {
+			return err
+		}
 	}
 
 	if configured {
@@ -257,6 +303,21 @@ func (p *pass) hasPeers() bool { return len(p.peers.IDs) > 1 }
 func (p *pass) settle(ctx context.Context, share string, current object, memory shareState) error {
 	id := p.settings.Folders[share].ID
 	switch {
+	case memory.Settling && current["paused"] == true: // it was given up for a while
+		p.waiting = true
+		if alone, err := p.isAlone(ctx); err != nil || !alone {
+			return err
+		}
+	case memory.Settling: // also where it was receiving when the disk was torn
+		settled, err := p.settleDifferences(ctx, share, current, memory)
+		if err != nil {
+			return err
+		}
+		p.waiting = true
+		if settled {
+			p.Log.Info("the share was compared with what the others have", "share", share)
+			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
+		}
 	case memory.Receiving:
 		complete := true
 		if p.hasPeers() {
@@ -270,16 +331,9 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 			p.Log.Info("the share has what the other nodes have", "share", share)
 			memory.Receiving, memory.Settling = false, true
 		}
-	case memory.Settling:
-		settled, err := p.settleDifferences(ctx, share, current, memory)
-		if err != nil {
-			return err
-		}
-		p.waiting = true
-		if settled {
-			p.Log.Info("the share sends again", "share", share)
-			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
-		}
+	}
+	if !memory.Receiving && !memory.Settling && p.state.Shares[share] != memory {
+		p.Log.Info("the share sends again", "share", share)
 	}
 	if err := p.put(ctx, share, current, memory); err != nil {
 		return err
@@ -300,20 +354,30 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 	}
 	status, err := p.client.Folder(ctx, id)
-	switch {
-	case err != nil:
-	case status.State == "error":
-		err = fmt.Errorf("stopped by Syncthing: %s", status.Error)
-	case status.Errors > 0 && !memory.Receiving:
-		err = fmt.Errorf("%d files can't be fetched from the other nodes", status.Errors)
-	case status.Errors > 0:
-		err = fmt.Errorf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.Errors, p.Patience)
-	case memory.Receiving:
-		err = errors.New("takes what the other nodes have; nothing is sent until that is done")
-	case memory.Settling:
-		err = errors.New("is compared with what the other nodes have; nothing is sent or fetched until that is done")
+	if err != nil {
+		return err
 	}
-	return err
+	if problem := statusProblem(status, memory, p.Patience); problem != "" {
+		p.problems[share] = errors.New(problem)
+	}
+	return nil
+}
+
+// statusProblem says what people should know of a share that goes its way.
+func statusProblem(status FolderStatus, memory shareState, patience time.Duration) string {
+	switch {
+	case status.State == "error":
+		return "stopped by Syncthing: " + status.Error
+	case memory.Settling:
+		return "is compared with what the other nodes have; nothing is sent or fetched until that is done"
+	case memory.Receiving && status.Errors > 0:
+		return fmt.Sprintf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.Errors, patience)
+	case memory.Receiving:
+		return "takes what the other nodes have; nothing is sent until that is done"
+	case status.Errors > 0:
+		return fmt.Sprintf("%d files can't be fetched from the other nodes", status.Errors)
+	}
+	return ""
 }
 
 // put writes a share's list of what isn't sent, and the folder where it

@@ -29,7 +29,8 @@ type Reconciler struct {
 	// 30 s by default. Otherwise it is looked at every time.
 	Steady time.Duration
 	// Patience is how long a share that receives waits for files that can't be
-	// fetched, 10 minutes by default.
+	// fetched, and one that can't be settled until it is tried again; 10 minutes by
+	// default.
 	Patience time.Duration
 	// Silence is how long a node must have told nothing new before it is believed
 	// to have no more, 30 s by default.
@@ -39,6 +40,7 @@ type Reconciler struct {
 	complete map[string]bool      // receiving folders that seemed complete once
 	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
 	lacking  map[string]lack      // what a receiving folder failed to fetch
+	failures map[string]failure   // of shares that can't be settled
 	started  time.Time            // of the Syncthing that answered last
 	begun    map[string]time.Time // since when it has a folder; zero: it has been looked at again
 	told     map[string]string    // problems as said last
@@ -65,7 +67,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
-	r.lacking = map[string]lack{}
+	r.lacking, r.failures = map[string]lack{}, map[string]failure{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
 		return err

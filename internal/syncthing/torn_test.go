@@ -720,3 +720,68 @@ func TestBothDisksTornAtDifferentSpeeds(t *testing.T) {
 		}
 	}
 }
+
+// A pass that fails after a damaged file was set aside must not forget it.
+func TestDamagedFileSurvivesAnInterruption(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
+	c.exchange(b, a, "photo", photo)
+	b.stored()
+	b.interrupt.Store("set aside")
+	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
+	c.eventually("interrupted", b.reached.Load)
+	b.interrupt.Store("")
+	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
+	c.eventually("the photo is fetched", func() bool { return b.has("photo", photo) })
+	c.eventually("and all is at rest", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
+	require.True(t, a.has("photo", photo))
+	requireGood(t, a)
+}
+
+// A power cut while a new disk is filled.
+func TestDiskTornWhileItReceives(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	a.stopDaemon()
+	b.replaceDisk(nil)
+	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" && exists(b.share(".stfolder")) })
+	b.tear(func() {})
+	b.put("own", "new here")
+	a.startDaemon()
+	c.eventually("everything comes", func() bool { return holdsAll(b) })
+	c.eventually("and goes", func() bool { return a.has("own", "new here") })
+	requireGood(t, a)
+}
+
+// A share that can't be settled keeps no other from it.
+func TestBrokenShareOfATornDiskKeepsNoOtherBack(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	two := c.settings.Folders["photos"]
+	two.ID = "home-two"
+	c.settings.Folders["two"] = two
+	c.publish()
+	in := func(n *node, name string) string { return n.disk.In("shares/two/" + name) }
+	c.eventually("the share is there", func() bool { return exists(in(a, ".stfolder")) && exists(in(b, ".stfolder")) })
+	write(t, in(a, "x"), "x")
+	c.eventually("both have it", func() bool { return exists(in(b, "x")) })
+	b.pull(func() {})
+	b.disk.Mount()
+	require.NoError(t, os.Rename(in(b, ".stfolder"), in(b, "away")))
+	b.startDaemon()
+	b.put("photo", "goes on")
+	c.eventually("photos goes on", func() bool { return a.has("photo", "goes on") })
+	b.waitLog("is paused until it can")
+	require.NoError(t, os.Rename(in(b, "away"), in(b, ".stfolder")))
+	write(t, in(b, "y"), "y")
+	c.eventually("the other is taken up again", func() bool { return exists(in(a, "y")) })
+	require.True(t, exists(in(a, "x")))
+	requireGood(t, a)
+}

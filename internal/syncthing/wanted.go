@@ -65,6 +65,7 @@ func (s Settings) folder(share string, peers Peers, memory shareState, current o
 		"label":            share,
 		"path":             s.SharePath(share),
 		"type":             "sendreceive",
+		"paused":           false,
 		"devices":          s.folderDevices(settings, peers, current),
 		"markerName":       markerName(memory.Generation),
 		"ignorePerms":      true, // the doors' masks decide, not who was first
