@@ -39,7 +39,7 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
-	if !scanned.After(p.started) {
+	if !scanned.After(p.started) || !scanned.After(p.looked[share]) {
 		return false, p.client.beginScan(ctx, id)
 	}
 	status, err := p.client.Folder(ctx, id)
@@ -112,15 +112,7 @@ func (p *pass) isAlone(ctx context.Context) (bool, error) {
 		}
 	}
 	connected, err := p.client.connected(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, is := range connected {
-		if is {
-			return false, nil
-		}
-	}
-	return true, nil
+	return err == nil && !anyOf(connected), err
 }
 
 // revertLimit is how long to wait for a revert in one pass.

@@ -101,25 +101,28 @@ func (p *pass) keepUnknown() {
 
 // failure is why a share can't be settled.
 type failure struct {
-	times int // in a row
+	since time.Time
 	err   error
 	until time.Time // when it is tried again; zero: at once
 }
 
-// failuresInARow are how many it takes to give up a share for a while.
-const failuresInARow = 3
+// failureLimit is how many times Silence a share may fail.
+const failureLimit = 2
 
 func (p *pass) gaveUp(share string) bool { return time.Now().Before(p.failures[share].until) }
 
-// failed counts the failures of a share that is settled. One that can't be is
-// paused, so that it keeps nobody else from exchanging files.
+// failed notes the failure of a share that is settled. One that goes on failing
+// is paused, so that it keeps nobody else from exchanging files.
 func (p *pass) failed(ctx context.Context, share string, err error) {
 	if !p.state.Shares[share].Settling || !p.hasOthers(share) {
 		return
 	}
 	f := p.failures[share]
-	f.times, f.err = f.times+1, err
-	if f.times >= failuresInARow {
+	f.err = err
+	if f.since.IsZero() {
+		f.since = time.Now()
+	}
+	if time.Since(f.since) >= failureLimit*p.Silence {
 		current, configured := byField(p.has.Folders, "id", p.settings.Folders[share].ID)
 		if folder, changed := merged(current, object{"paused": true}); configured && changed {
 			if err := p.client.putFolder(ctx, folder); err != nil {
@@ -305,6 +308,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	switch {
 	case memory.Settling && current["paused"] == true: // it was given up for a while
 		p.waiting = true
+		p.looked[share] = time.Now() // what was scanned before counts no more
 		if alone, err := p.isAlone(ctx); err != nil || !alone {
 			return err
 		}
@@ -317,6 +321,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
 			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
+			p.settled[share] = time.Now()
 		}
 	case memory.Receiving:
 		complete := true
@@ -392,6 +397,14 @@ func (p *pass) put(ctx context.Context, share string, current object, memory sha
 		return err
 	}
 	folder, changed := merged(current, p.settings.folder(share, p.peers, memory, current))
+	if changed && p.hasOthers(share) && time.Since(p.settled[share]) < reunion {
+		// The folder starts anew when it sends again, and fetches what it lacks: from
+		// somebody, or a minute later.
+		if connected, err := p.client.connected(ctx); err != nil || !anyOf(connected) {
+			p.waiting = true
+			return err
+		}
+	}
 	if changed {
 		delete(p.begun, text(folder, "id"))
 		p.Log.Info("folder set", "share", share, "folder", text(folder, "id"), "type", text(folder, "type"))
@@ -401,6 +414,19 @@ func (p *pass) put(ctx context.Context, share string, current object, memory sha
 		return p.client.beginScan(ctx, text(folder, "id"))
 	}
 	return nil
+}
+
+// reunion is how long a share that was settled waits for a device before it sends
+// again.
+const reunion = 10 * time.Second
+
+func anyOf(connected map[config.DeviceID]bool) bool {
+	for _, is := range connected {
+		if is {
+			return true
+		}
+	}
+	return false
 }
 
 // watched is how long after its start a folder is watched for sure.

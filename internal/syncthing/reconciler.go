@@ -41,6 +41,8 @@ type Reconciler struct {
 	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
 	lacking  map[string]lack      // what a receiving folder failed to fetch
 	failures map[string]failure   // of shares that can't be settled
+	settled  map[string]time.Time // when a share was
+	looked   map[string]time.Time // since when a scan of a share that is settled counts; zero: since Syncthing's start
 	started  time.Time            // of the Syncthing that answered last
 	begun    map[string]time.Time // since when it has a folder; zero: it has been looked at again
 	told     map[string]string    // problems as said last
@@ -67,7 +69,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
-	r.lacking, r.failures = map[string]lack{}, map[string]failure{}
+	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
 		return err
@@ -95,7 +97,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	var verdict disk.Verdict
 	var seen string
 	var last time.Time
-	settled := false
+	asWanted := false
 	for {
 		changed := false
 		select {
@@ -108,16 +110,16 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			}
 			return fmt.Errorf("syncthing: the disk is no longer seen: %w", err)
 		case verdict = <-verdicts:
-			changed = true
+			changed, r.failures = true, map[string]failure{}
 			r.tell("disk", verdict.Reason)
 		case <-ticker.C:
 		}
 		if now := r.fingerprint(); now != seen {
 			seen, changed = now, true
 		}
-		if changed || !settled || time.Since(last) >= r.Steady {
+		if changed || !asWanted || time.Since(last) >= r.Steady {
 			last = time.Now()
-			settled = r.once(ctx, verdict)
+			asWanted = r.once(ctx, verdict)
 		}
 	}
 }

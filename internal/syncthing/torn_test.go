@@ -775,6 +775,7 @@ func TestBrokenShareOfATornDiskKeepsNoOtherBack(t *testing.T) {
 	b.pull(func() {})
 	b.disk.Mount()
 	require.NoError(t, os.Rename(in(b, ".stfolder"), in(b, "away")))
+	require.NoError(t, os.Remove(in(b, "x")))
 	b.startDaemon()
 	b.put("photo", "goes on")
 	c.eventually("photos goes on", func() bool { return a.has("photo", "goes on") })
@@ -782,6 +783,7 @@ func TestBrokenShareOfATornDiskKeepsNoOtherBack(t *testing.T) {
 	require.NoError(t, os.Rename(in(b, "away"), in(b, ".stfolder")))
 	write(t, in(b, "y"), "y")
 	c.eventually("the other is taken up again", func() bool { return exists(in(a, "y")) })
+	c.eventually("and what it lacked is fetched", func() bool { return exists(in(b, "x")) })
 	require.True(t, exists(in(a, "x")))
 	requireGood(t, a)
 }
