@@ -143,6 +143,10 @@ images: ## Container images as archives, in dist/images (root)
 dist: build ## Charts packaged for a machine without internet, in dist/charts
 	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
 
+.PHONY: kube-schemas
+kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the tool names (downloads them)
+	$(GO) run ./internal/kubeschema/extract internal/kubeschema/kubernetes.json.gz
+
 .PHONY: docs
 docs: bin/helm3 bin/helm4 bin/hcchart ## Regenerate what is generated: schema, image references, chart and command references
 	$(GO) generate ./...

@@ -48,8 +48,8 @@ CHART is one of homecloud's charts, by default the umbrella, with values from th
 cluster file; or anybody's, as a folder or an archive, with --values alone.
 --matrix checks with several values files, each on top of the others.
 
-Objects are checked against Kubernetes ` + "1.34 to 1.37" + `; --kube-version takes one of
-them or a range, such as 1.34-1.36. Definitions of other kinds come from the
+Objects are checked against each version of Kubernetes whose schemas are built
+in; --kube-version takes one of them or a range, such as 1.34-1.36. Definitions of other kinds come from the
 chart and from --crds. A kind that nobody knows is noted, never passed silently.
 
 An object may break a rule when its annotation check.homecloud/RULE says why.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -59,10 +58,9 @@ type identity struct{ apiVersion, namespace, text string }
 
 func objects(manifest string) (map[identity]map[string]any, error) {
 	found := map[identity]map[string]any{}
-	documents := releaseutil.SplitManifests(manifest)
-	for _, key := range slices.Sorted(maps.Keys(documents)) {
+	for _, document := range SplitManifest("", manifest) {
 		object := map[string]any{}
-		if err := yaml.Unmarshal([]byte(documents[key]), &object); err != nil {
+		if err := yaml.Unmarshal([]byte(document.Text), &object); err != nil {
 			return nil, fmt.Errorf("manifest: %w", err)
 		}
 		if len(object) == 0 {

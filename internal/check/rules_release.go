@@ -22,9 +22,9 @@ var immutable = map[string][]string{
 	"PersistentVolumeClaim": {"spec.accessModes", "spec.storageClassName", "spec.volumeName", "spec.volumeMode", "spec.selector"},
 	"Service":               {"spec.clusterIP"},
 	"RoleBinding":           {"roleRef"}, "ClusterRoleBinding": {"roleRef"},
-	"StorageClass": {"provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"},
-	"Secret":       {"type"},
-	"Ingress":      {}, "PriorityClass": {"value", "preemptionPolicy"}, "CSIDriver": {"spec.attachRequired"}, "RuntimeClass": {"handler"},
+	"StorageClass":  {"provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"},
+	"Secret":        {"type"},
+	"PriorityClass": {"value", "preemptionPolicy"}, "CSIDriver": {"spec.attachRequired"}, "RuntimeClass": {"handler"},
 }
 
 func checkImmutable(r *run) {

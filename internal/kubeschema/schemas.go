@@ -23,8 +23,8 @@ import (
 	"github.com/tmorin/homecloud/internal/jsonschema"
 )
 
-//go:generate go run ./extract kubernetes.json.gz
-
+// builtin is made by `make kube-schemas`.
+//
 //go:embed kubernetes.json.gz
 var builtin []byte
 

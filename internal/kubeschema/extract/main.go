@@ -4,7 +4,8 @@
 // documents of a release; the values that a field may have only stand in the Go
 // source that these documents are generated from.
 //
-//	go run ./internal/kubeschema/extract internal/kubeschema/kubernetes.json.gz
+// `make kube-schemas` runs it: it downloads the releases, so it is no part of
+// what is regenerated offline.
 package main
 
 import (
