@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,9 +27,10 @@ import (
 // checkFlags are the flags of check.
 type checkFlags struct {
 	chartFlags
+	clusterFlags
 	release, namespace      string
 	output                  string
-	kubeVersion             string
+	kubeVersion, schemas    string
 	matrix, crds, provided  []string
 	exceptions, before, min string
 	rules                   bool
@@ -49,8 +51,11 @@ cluster file; or anybody's, as a folder or an archive, with --values alone.
 --matrix checks with several values files, each on top of the others.
 
 Objects are checked against each version of Kubernetes whose schemas are built
-in; --kube-version takes one of them or a range, such as 1.34-1.36. Definitions of other kinds come from the
-chart and from --crds. A kind that nobody knows is noted, never passed silently.
+in; --kube-version takes one of them or a range, such as 1.34-1.36. --schemas
+takes others instead: a folder of Kubernetes' OpenAPI v3 documents, or "cluster",
+which asks the cluster of the kubeconfig and knows the kinds that were added to
+it. Definitions of other kinds come from the chart and from --crds. A kind that
+nobody knows is noted, never passed silently.
 
 An object may break a rule when its annotation check.homecloud/RULE says why.
 For charts of others, --exceptions names a YAML file: a list of rule, object
@@ -61,9 +66,10 @@ The exit code is 2 when something is found that nobody has accepted.`,
   hcchart check ./charts/web --values production.yaml --kube-version 1.34-1.35
   hcchart check ./charts/web --matrix ci/ -o junit > report.xml
   hcchart check web-1.2.0.tgz --crds definitions/ --provided Secret/web:password
+  hcchart check --schemas cluster --context home
   hcchart check --rules`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return flags.run(a, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd.Context(), a, args) },
 	}
 	flags.addCharts(cmd)
 	flags.addValues(cmd)
@@ -72,6 +78,8 @@ The exit code is 2 when something is found that nobody has accepted.`,
 	f.StringVar(&flags.namespace, "namespace", config.Release, "`name` of the namespace")
 	f.StringVarP(&flags.output, "output", "o", "table", "table, json, yaml, sarif or junit")
 	f.StringVar(&flags.kubeVersion, "kube-version", "", "`version` of Kubernetes, or a range (default: all that are known)")
+	f.StringVar(&flags.schemas, "schemas", "", "`folder` of OpenAPI v3 documents to check against, or cluster to ask one")
+	flags.clusterFlags.addTo(f)
 	f.StringArrayVar(&flags.matrix, "matrix", nil, "values `file`, or folder of them, to check with by itself; may be repeated")
 	f.StringArrayVar(&flags.crds, "crds", nil, "`file` or folder of CustomResourceDefinitions; may be repeated")
 	f.StringArrayVar(&flags.provided, "provided", nil, "`KIND/NAME[:KEY,…]` that will be there without the chart; may be repeated")
@@ -84,7 +92,7 @@ The exit code is 2 when something is found that nobody has accepted.`,
 
 var checkOutputs = []string{"table", "json", "yaml", "sarif", "junit"}
 
-func (f *checkFlags) run(a *app, args []string) error {
+func (f *checkFlags) run(ctx context.Context, a *app, args []string) error {
 	if err := f.usage(a); err != nil {
 		return err
 	}
@@ -108,7 +116,7 @@ func (f *checkFlags) run(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	checker, err := f.checker(a, name)
+	checker, err := f.checker(ctx, a, name)
 	if err != nil {
 		return err
 	}
@@ -137,6 +145,9 @@ func (f *checkFlags) usage(a *app) error {
 	if severityOrder(check.Severity(f.min)) < 0 {
 		return usageError{fmt.Errorf("--severity %q: write note, warning or error", f.min)}
 	}
+	if f.schemas != "cluster" && (f.kubeconfig != "" || f.context != "") {
+		return usageError{errors.New("--kubeconfig and --context are of no use without --schemas cluster")}
+	}
 	return errors.Join(f.check(a), checkNames(f.release, f.namespace))
 }
 
@@ -152,7 +163,7 @@ func (f *checkFlags) sets(base map[string]any) ([]check.Values, error) {
 	if f.matrix == nil {
 		return []check.Values{set("", base)}, nil
 	}
-	files, err := yamlFiles("--matrix", f.matrix)
+	files, err := filesOf("--matrix", f.matrix, yamlNames)
 	if err != nil {
 		return nil, err
 	}
@@ -171,15 +182,18 @@ func (f *checkFlags) sets(base map[string]any) ([]check.Values, error) {
 	return sets, nil
 }
 
-// yamlFiles are the files that are named, and those in folders that are.
-func yamlFiles(flag string, names []string) (files []string, err error) {
+// The ends of the names of the files that are looked for in a folder.
+var yamlNames, jsonNames = []string{".yaml", ".yml", ".json"}, []string{".json"}
+
+// filesOf are the files that are named, and those in folders that are.
+func filesOf(flag string, names, ends []string) (files []string, err error) {
 	for _, name := range names {
 		found := 0
 		err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
-			if !entry.IsDir() && (path == name || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path))) {
+			if !entry.IsDir() && (path == name || slices.Contains(ends, filepath.Ext(path))) {
 				files = append(files, path)
 				found++
 			}
@@ -189,14 +203,14 @@ func yamlFiles(flag string, names []string) (files []string, err error) {
 			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
 		if found == 0 {
-			return nil, fmt.Errorf("%s %s: no .yaml, .yml or .json file in there", flag, name)
+			return nil, fmt.Errorf("%s %s: no file in there ends in %s", flag, name, strings.Join(ends, ", "))
 		}
 	}
 	return files, nil
 }
 
-func (f *checkFlags) checker(a *app, name string) (*check.Checker, error) {
-	schemas, err := kubeschema.Builtin()
+func (f *checkFlags) checker(ctx context.Context, a *app, name string) (*check.Checker, error) {
+	schemas, err := f.kubernetes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -247,11 +261,51 @@ func ourSecrets(cluster *config.Cluster, release string) []check.Provided {
 	return provided
 }
 
+// kubernetes are the kinds of Kubernetes to check against.
+func (f *checkFlags) kubernetes(ctx context.Context) (*kubeschema.Schemas, error) {
+	switch f.schemas {
+	case "":
+		return kubeschema.Shared()
+	case "cluster":
+		cluster, err := f.connect()
+		if err != nil {
+			return nil, err
+		}
+		version, err := cluster.Version(ctx)
+		if err != nil {
+			return nil, err
+		}
+		documents, err := cluster.OpenAPI(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return kubeschema.FromDocuments(minor(version), documents)
+	}
+	files, err := filesOf("--schemas", []string{f.schemas}, jsonNames)
+	if err != nil {
+		return nil, err
+	}
+	documents := map[string][]byte{}
+	for _, file := range files {
+		if documents[file], err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("--schemas: %w", err)
+		}
+	}
+	schemas, err := kubeschema.FromDocuments(minor(f.kubeVersion), documents)
+	switch {
+	case errors.Is(err, kubeschema.ErrNoVersion):
+		return nil, usageError{fmt.Errorf("--schemas %s: %w; say it with --kube-version", f.schemas, err)}
+	case err != nil:
+		return nil, fmt.Errorf("--schemas %s: %w", f.schemas, err)
+	}
+	return schemas, nil
+}
+
 func (f *checkFlags) definitions(schemas *kubeschema.Schemas) (*kubeschema.Schemas, error) {
 	if f.crds == nil {
 		return schemas, nil
 	}
-	files, err := yamlFiles("--crds", f.crds)
+	files, err := filesOf("--crds", f.crds, yamlNames)
 	if err != nil {
 		return nil, err
 	}

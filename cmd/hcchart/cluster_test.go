@@ -5,7 +5,24 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+
+	"k8s.io/client-go/openapi/openapitest"
 )
+
+// documents are OpenAPI documents of Kubernetes that its client library carries.
+func documents() map[string][]byte {
+	paths, err := openapitest.NewEmbeddedFileClient().Paths()
+	if err != nil {
+		panic(err)
+	}
+	found := map[string][]byte{}
+	for path, document := range paths {
+		if found[path], err = document.Schema("application/json"); err != nil {
+			panic(err)
+		}
+	}
+	return found
+}
 
 // emptyCluster answers like the API server of a cluster of one prepared board,
 // box, that holds nothing yet. Whatever would change it fails.
@@ -14,6 +31,11 @@ func emptyCluster() *httptest.Server {
 	box := object{
 		"metadata": object{"name": "box", "labels": object{"homecloud/dnas": "true"}},
 		"status":   object{"conditions": []object{{"type": "Ready", "status": "True"}}},
+	}
+	openAPI := documents()
+	list := object{}
+	for path := range openAPI {
+		list[path] = object{"serverRelativeURL": "/openapi/v3/" + path}
 	}
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var answer object
@@ -33,6 +55,11 @@ func emptyCluster() *httptest.Server {
 			answer = object{"kind": "APIVersions", "versions": []string{"v1"}}
 		case r.URL.Path == "/apis":
 			answer = object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []object{}}
+		case r.URL.Path == "/openapi/v3":
+			answer = object{"paths": list}
+		case openAPI[strings.TrimPrefix(r.URL.Path, "/openapi/v3/")] != nil:
+			_, _ = w.Write(openAPI[strings.TrimPrefix(r.URL.Path, "/openapi/v3/")])
+			return
 		default:
 			status, answer = http.StatusNotFound, object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound}
 		}

@@ -7,9 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
@@ -23,13 +25,15 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar: input, commands, expected output
 // and exit codes in one readable text each. In a script, "exits CODE COMMAND"
 // wants exactly that exit code; $EXAMPLES and $CHARTS are the folders of the
-// repository, $CLUSTER is the URL of an empty cluster. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
+// repository, $CLUSTER is the URL of an empty cluster, $OPENAPI is a folder of Kubernetes' OpenAPI documents. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cluster := emptyCluster()
+	openAPI := t.TempDir()
+	for path, document := range documents() {
+		require.NoError(t, os.WriteFile(filepath.Join(openAPI, strings.ReplaceAll(path, "/", "__")+"_openapi.json"), document, 0o600))
+	}
 	t.Cleanup(cluster.Close) // after the scripts, which run beside each other
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
@@ -40,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", filepath.Join(repository, "examples"))
 			env.Setenv("CHARTS", filepath.Join(repository, "charts"))
 			env.Setenv("CLUSTER", cluster.URL)
+			env.Setenv("OPENAPI", openAPI)
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},

@@ -54,6 +54,9 @@ func (e *Extract) AddDocument(content []byte, bit uint, enums Enums) error {
 		e.addKind(Key(o.GVK.apiVersion(), o.GVK.Kind), Kind{Schema: schema, Namespaced: strings.Contains(path, namespaced), Versions: bit})
 	}
 	for name := range needed {
+		if d.Components.Schemas[name] == nil {
+			continue // another document's
+		}
 		e.addDefinition(name, Definition{Schema: structure(d.Components.Schemas[name], enums(name)), Versions: bit})
 	}
 	return nil

@@ -37,6 +37,7 @@ type Schemas struct {
 // kubernetes are Kubernetes' own kinds, in all versions.
 type kubernetes struct {
 	extract Extract
+	partial bool // groups may be missing
 
 	mutex    sync.Mutex
 	sets     map[int]*jsonschema.Set // by index of the version
@@ -55,11 +56,15 @@ func Builtin() (*Schemas, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
 	}
-	k := &kubernetes{sets: map[int]*jsonschema.Set{}, compiled: map[string]*jsonschema.Schema{}}
-	if err := json.NewDecoder(reader).Decode(&k.extract); err != nil {
+	var extract Extract
+	if err := json.NewDecoder(reader).Decode(&extract); err != nil {
 		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
 	}
-	return &Schemas{kubernetes: k}, nil
+	return &Schemas{kubernetes: newKubernetes(extract)}, nil
+}
+
+func newKubernetes(extract Extract) *kubernetes {
+	return &kubernetes{extract: extract, sets: map[int]*jsonschema.Set{}, compiled: map[string]*jsonschema.Schema{}}
 }
 
 // Shared is Builtin, read once in a process.
@@ -131,7 +136,29 @@ func (s *Schemas) Scope(apiVersion, kind string) (namespaced, known bool) {
 // IsCustom says whether a kind comes from a CustomResourceDefinition.
 func (s *Schemas) IsCustom(apiVersion, kind string) bool {
 	_, is := s.custom[Key(apiVersion, kind)]
-	return is
+	return is || !isBuiltin(apiVersion)
+}
+
+// describes says whether a kind of a group would be known if there were one.
+func (s *Schemas) describes(apiVersion string) bool {
+	if !s.partial {
+		return true
+	}
+	for key := range s.extract.Kinds {
+		if groupOf(key) == groupOf(apiVersion) {
+			return true
+		}
+	}
+	return false
+}
+
+// groupOf is apps of apps/v1, and nothing of v1.
+func groupOf(apiVersion string) string {
+	group, _, has := strings.Cut(apiVersion, "/")
+	if !has {
+		return ""
+	}
+	return group
 }
 
 // Result is what is known of an object.
@@ -157,7 +184,7 @@ func (s *Schemas) Validate(text []byte, value map[string]any, versions []string)
 		return Result{Problems: typed.and(schema.Validate(withoutNulls(value)))}, nil
 	}
 	if len(s.extract.Kinds[key]) == 0 {
-		if isBuiltin(apiVersion) {
+		if isBuiltin(apiVersion) && s.describes(apiVersion) {
 			problem := jsonschema.Problem{Path: "apiVersion", Text: fmt.Sprintf("Kubernetes %s doesn't serve %s %s", spoken(versions), apiVersion, kind)}
 			if other := s.servedAs(kind, versions); other != "" {
 				problem.Text += "; write " + other

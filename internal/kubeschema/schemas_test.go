@@ -28,14 +28,17 @@ func schemas(t testing.TB) *kubeschema.Schemas {
 	return s
 }
 
-func TestObjects(t *testing.T) {
+func TestObjects(t *testing.T) { requireProblems(t, schemas(t), "testdata/objects.yaml") }
+
+// requireProblems validates the objects of a file and compares what is found.
+func requireProblems(t *testing.T, s *kubeschema.Schemas, file string) {
+	t.Helper()
 	var tests []struct {
 		Name, Object string
 		Want         []string
 		Unknown      bool
 	}
-	read(t, "testdata/objects.yaml", &tests)
-	s := schemas(t)
+	read(t, file, &tests)
 	for _, test := range tests {
 		t.Run(test.Name, func(t *testing.T) {
 			var value map[string]any

@@ -55,6 +55,7 @@ func TestCore(t *testing.T) {
 		{"HandlePhotosChanges_PhotoFromPhoneOnBothBoards", photoFromPhone},
 		{"ShareFiles_StrangersAndReadersAreRefused", strangersAreRefused},
 		{"UpAgainChangesNothing", upAgainChangesNothing},
+		{"ChartsAreWhatTheClusterServes", chartsAreServed},
 		{"FileOfAnotherCloudIsRefused", anotherCloud},
 		{"PeopleAndSharesComeAndGoWithoutARestart", comeAndGo},
 		{"DiskPulledWhileRunning", diskPulled},
@@ -172,6 +173,13 @@ func upAgainChangesNothing(t *testing.T, c *twoBoards) {
 	_, err := c.Install(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, before, snapshot(t, c.Cloud))
+}
+
+func chartsAreServed(t *testing.T, c *twoBoards) {
+	output, err := c.HCChart(t.Context(), "check", "--schemas", "cluster", "--values", c.ImageValues()).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	require.NotContains(t, string(output), "no-schema")
+	require.Contains(t, string(output), "homecloud: 0 errors, 0 warnings, ")
 }
 
 func anotherCloud(t *testing.T, c *twoBoards) {
