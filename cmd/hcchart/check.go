@@ -79,7 +79,7 @@ The exit code is 2 when something is found that nobody has accepted.`,
 	f.StringVarP(&flags.output, "output", "o", "table", "table, json, yaml, sarif or junit")
 	f.StringVar(&flags.kubeVersion, "kube-version", "", "`version` of Kubernetes, or a range (default: all that are known)")
 	f.StringVar(&flags.schemas, "schemas", "", "`folder` of OpenAPI v3 documents to check against, or cluster to ask one")
-	flags.clusterFlags.addTo(f)
+	flags.addTo(f)
 	f.StringArrayVar(&flags.matrix, "matrix", nil, "values `file`, or folder of them, to check with by itself; may be repeated")
 	f.StringArrayVar(&flags.crds, "crds", nil, "`file` or folder of CustomResourceDefinitions; may be repeated")
 	f.StringArrayVar(&flags.provided, "provided", nil, "`KIND/NAME[:KEY,…]` that will be there without the chart; may be repeated")

@@ -80,7 +80,7 @@ func worded(f check.Finding) string {
 
 var builtin = sync.OnceValues(kubeschema.Builtin)
 
-func newChecker(t *testing.T) *check.Checker {
+func newChecker(t testing.TB) *check.Checker {
 	t.Helper()
 	schemas, err := builtin()
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func edited(t *testing.T, archive *txtar.Archive) (now, before map[string]string
 	return now, before
 }
 
-func load(t *testing.T, files map[string]string) *chart.Chart {
+func load(t testing.TB, files map[string]string) *chart.Chart {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
