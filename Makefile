@@ -93,7 +93,11 @@ test-all: deps test-begin lint test-quick test-daemons test-charts test-lab test
 
 .PHONY: bench
 bench: build bin/lab images ## Figures: lab start, memory per component, SMB put to NFS read beside bare daemons
-	$(call part,bench,$(GO) test -C test -count=1 -timeout 30m -v -run '^$$' -bench . -benchtime 1x ./bench/)
+	$(call part,bench,$(GO) test -C test -count=1 -timeout 30m -v -run '^$$' -bench Cloud -benchtime 1x ./bench/)
+
+.PHONY: bench-toolkit
+bench-toolkit: bin/hcchart bin/helm3 bin/kubeconform bin/kube-score bin/helm-unittest ## Figures: `hcchart check` and charttest beside the tools that do the same (downloads them)
+	$(call part,bench toolkit,$(GO) test -C test -count=1 -timeout 30m -run '^$$' -bench Toolkit -benchtime 1x ./bench/)
 
 ##@ Build
 
@@ -132,6 +136,12 @@ bin/helm3: tools/helm/go.sum
 	$(call part,build $(@F),$(GO) build -C tools/helm -trimpath -ldflags '$(HELM3_FLAGS)' -o $(CURDIR)/$@ helm.sh/helm/v3/cmd/helm)
 bin/helm4: tools/helm/go.sum
 	$(call part,build $(@F),$(GO) build -C tools/helm -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm)
+bin/kubeconform: tools/peers/go.sum
+	$(call part,build $(@F),$(GO) build -C tools/peers -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/yannh/kubeconform/cmd/kubeconform)
+bin/kube-score: tools/peers/go.sum
+	$(call part,build $(@F),$(GO) build -C tools/peers -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/zegl/kube-score/cmd/kube-score)
+bin/helm-unittest: tools/unittest/go.sum
+	$(call part,build $(@F),$(GO) build -C tools/unittest -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/helm-unittest/helm-unittest/cmd/helm-unittest)
 bin/golangci-lint: tools/lint/go.sum
 	$(call part,build $(@F),$(GO) build -C tools/lint -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 

@@ -42,6 +42,12 @@ type Chart struct {
 	files map[string][]byte // all but charts/
 	deps  []*Chart
 	local []string // names of dependencies taken from their source directory
+
+	whole, stubbed *parsed // as Helm has it, without and with stand-ins for what is missing
+}
+
+func newChart() *Chart {
+	return &Chart{meta: new(helmchart.Metadata), files: map[string][]byte{}, whole: new(parsed), stubbed: new(parsed)}
 }
 
 // Missing is a dependency that is declared but isn't there.
@@ -173,7 +179,7 @@ func loadArchive(content []byte) (*Chart, error) {
 // assemble makes a chart of its files. source loads a file:// dependency; it
 // is nil inside an archive, where such a dependency has to be in charts/.
 func assemble(files map[string][]byte, source func(repository string) (*Chart, error)) (*Chart, error) {
-	c := &Chart{meta: new(helmchart.Metadata), files: map[string][]byte{}}
+	c := newChart()
 	content, ok := files["Chart.yaml"]
 	if !ok {
 		return nil, errors.New("no Chart.yaml: this isn't a chart")
@@ -289,13 +295,7 @@ func (c *Chart) flatten() []*bufferedFile {
 }
 
 // helm makes the structure Helm works with, a fresh one at each call.
-func (c *Chart) helm() (*helmchart.Chart, error) {
-	h, err := loader.LoadFiles(c.flatten())
-	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
-	}
-	return h, nil
-}
+func (c *Chart) helm() (*helmchart.Chart, error) { return c.whole.of(c) }
 
 // DefaultValues is the text of values.yaml.
 func (c *Chart) DefaultValues() []byte { return c.files["values.yaml"] }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	helmchart "helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
 
@@ -22,25 +22,41 @@ const stubVersion = "0.0.0-missing"
 // dependency that they enable is there, and they meet the schemas. All
 // findings come in one error.
 func (c *Chart) Check(values map[string]any) error {
-	h, err := loader.LoadFiles(c.withStubs().flatten())
+	_, _, err := c.checked(values)
+	return err
+}
+
+// checked returns the chart with what the values leave of it, and the values
+// with what the chart adds to them.
+func (c *Chart) checked(values map[string]any) (*helmchart.Chart, chartutil.Values, error) {
+	h, merged, err := c.merged(values)
+	if err == nil {
+		err = errors.Join(checkSchemas(h, merged, "")...)
+	}
+	return h, merged, err
+}
+
+// merged is checked without asking the schemas.
+func (c *Chart) merged(values map[string]any) (*helmchart.Chart, chartutil.Values, error) {
+	h, err := c.stubbed.of(c.withStubs())
 	if err != nil {
-		return fmt.Errorf("chart %s: %w", c.Name, err)
+		return nil, nil, err
 	}
 	copied, err := copyValues(values)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := chartutil.ProcessDependenciesWithMerge(h, copied); err != nil {
-		return fmt.Errorf("chart %s: %w", c.Name, err)
+		return nil, nil, fmt.Errorf("chart %s: %w", c.Name, err)
 	}
 	if enabled := enabledStubs(h, h.Name()); len(enabled) > 0 {
-		return enabledMissingError(c, enabled)
+		return nil, nil, enabledMissingError(c, enabled)
 	}
 	merged, err := chartutil.CoalesceValues(h, copied)
 	if err != nil {
-		return fmt.Errorf("chart %s: %w", c.Name, err)
+		return nil, nil, fmt.Errorf("chart %s: %w", c.Name, err)
 	}
-	return errors.Join(checkSchemas(h, merged, "")...)
+	return h, merged, nil
 }
 
 // withStubs is the chart with an empty chart in the place of each missing
@@ -169,6 +185,21 @@ func (c *Chart) CheckAsDependency() error {
 }
 
 func checkSchema(text []byte, values map[string]any) ([]jsonschema.Problem, error) {
+	schema, err := compiled(text)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Validate(asJSON(values)), nil
+}
+
+// schemas are those that were compiled, by their text: a chart is checked with
+// many values.
+var schemas sync.Map
+
+func compiled(text []byte) (*jsonschema.Schema, error) {
+	if known, has := schemas.Load(string(text)); has {
+		return known.(*jsonschema.Schema), nil
+	}
 	set, err := jsonschema.Parse(text)
 	if err != nil {
 		return nil, err
@@ -177,7 +208,8 @@ func checkSchema(text []byte, values map[string]any) ([]jsonschema.Problem, erro
 	if err != nil {
 		return nil, err
 	}
-	return schema.Validate(asJSON(values)), nil
+	schemas.Store(string(text), schema)
+	return schema, nil
 }
 
 func unique(errs []error) []error {

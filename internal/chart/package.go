@@ -72,7 +72,8 @@ func (c *Chart) has(name string) bool { return slices.Contains(c.DependsOn(), na
 // archive (third-party ones) stay as they are.
 func (c *Chart) pack(without []string) (*Chart, error) {
 	var errs []error
-	p := &Chart{Name: c.Name, Version: c.Version, meta: new(helmchart.Metadata), files: map[string][]byte{}}
+	p := newChart()
+	p.Name, p.Version = c.Name, c.Version
 	*p.meta = *c.meta
 	p.meta.Dependencies = nil
 	for name, data := range c.files {

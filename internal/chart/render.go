@@ -3,20 +3,18 @@ package chart
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/releaseutil"
-	"sigs.k8s.io/yaml"
 )
 
 // KubeVersion is the Kubernetes version a chart is rendered for when nobody
@@ -121,37 +119,31 @@ type Document struct {
 // by template: neither sorted for an installation nor parsed, which is most of a
 // rendering's time.
 func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
-	if !o.Unchecked {
-		if err := c.Check(o.Values); err != nil {
-			return nil, err
-		}
+	prepare := c.checked
+	if o.Unchecked {
+		prepare = c.merged
 	}
-	h, err := c.helm()
+	h, values, err := prepare(o.Values)
 	if err != nil {
 		return nil, err
-	}
-	given, err := copyValues(o.Values)
-	if err != nil {
-		return nil, err
-	}
-	if err := chartutil.ProcessDependenciesWithMerge(h, given); err != nil {
-		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
 	}
 	kube, err := chartutil.ParseKubeVersion(cmp.Or(o.KubeVersion, KubeVersion))
 	if err != nil {
 		return nil, fmt.Errorf("version %q of Kubernetes: %w", o.KubeVersion, err)
 	}
 	if wanted := h.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, kube.Version) {
-		return nil, fmt.Errorf("chart %s: is made for Kubernetes %s, not for %s", c.Name, wanted, kube.Version)
+		return nil, fmt.Errorf("chart %s: requires kubeVersion: %s, which Kubernetes %s isn't", c.Name, wanted, kube.Version)
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *kube
-	values, err := chartutil.ToRenderValuesWithSchemaValidation(h, given,
-		chartutil.ReleaseOptions{Name: o.Release, Namespace: o.Namespace, Revision: 1, IsInstall: true}, capabilities, true)
-	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
-	}
-	files, err := engine.Render(h, values)
+	files, err := engine.Render(h, chartutil.Values{
+		"Chart":        h.Metadata,
+		"Capabilities": capabilities,
+		"Release": map[string]any{
+			"Name": o.Release, "Namespace": o.Namespace, "Revision": 1, "IsInstall": true, "IsUpgrade": false, "Service": "Helm",
+		},
+		"Values": values,
+	})
 	if err != nil {
 		return nil, renderError(c.Name, err)
 	}
@@ -168,11 +160,10 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 // SplitManifest takes a manifest apart: several objects, as render and `helm
 // template` print them.
 func SplitManifest(source, manifest string) (documents []Document) {
-	split := releaseutil.SplitManifests(manifest)
-	keys := slices.Collect(maps.Keys(split))
-	sort.Sort(releaseutil.BySplitManifestsOrder(keys))
-	for _, key := range keys {
-		documents = append(documents, Document{Source: source, Text: split[key]})
+	for text := range strings.SplitSeq("\n"+strings.TrimSpace(manifest), "\n---") {
+		if text = strings.TrimSpace(text); text != "" {
+			documents = append(documents, Document{Source: source, Text: text})
+		}
 	}
 	return documents
 }
@@ -235,14 +226,14 @@ func said(err error) string { return failed.ReplaceAllString(err.Error(), "") }
 var failed = regexp.MustCompile(`^execution error at \([^)]*\): `)
 
 // copyValues protects the caller's map: Helm merges into what it is given.
-// Going through YAML also makes of any Go value what a values file would hold.
+// Going through JSON also makes of any Go value what a values file would hold.
 func copyValues(values map[string]any) (map[string]any, error) {
-	text, err := yaml.Marshal(values)
+	text, err := json.Marshal(values)
 	if err != nil {
 		return nil, err
 	}
 	copied := map[string]any{}
-	if err := yaml.Unmarshal(text, &copied); err != nil {
+	if err := json.Unmarshal(text, &copied); err != nil {
 		return nil, err
 	}
 	return copied, nil

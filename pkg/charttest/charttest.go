@@ -38,15 +38,18 @@ type Chart struct {
 }
 
 var (
-	mutex      sync.Mutex
-	loaded     = map[string]*Chart{}
-	renderings = map[string]result{}
+	mutex    sync.Mutex
+	loaded   = map[string]*Chart{}
+	rendered = map[string]*result{}
 )
 
 // result is what a chart became with some values.
 type result struct {
-	rendering *chart.Rendering
+	documents []document // by template
 	err       error
+	// whole is the same in the order of installation, with the notes: more than
+	// most tests ask for.
+	whole func() (*chart.Rendering, error)
 }
 
 // Load loads a chart from its folder or archive. Dependencies with a file://
@@ -163,37 +166,40 @@ func (s *settings) options() chart.RenderOptions {
 }
 
 // render renders, or remembers what was rendered.
-func (c *Chart) render(s *settings) result {
+func (c *Chart) render(s *settings) *result {
 	options := s.options()
 	text, err := json.Marshal(options)
 	if err != nil {
-		return result{err: fmt.Errorf("values: %w", err)}
+		return &result{err: fmt.Errorf("values: %w", err)}
 	}
 	key := fmt.Sprintf("%s %x", c.folder, sha256.Sum256(text))
 	mutex.Lock()
-	known, has := renderings[key]
+	known := rendered[key]
 	mutex.Unlock()
-	if has {
+	if known != nil {
 		return known
 	}
-	rendering, err := c.chart.Render(options)
+	r := &result{whole: sync.OnceValues(func() (*chart.Rendering, error) { return c.chart.Render(options) })}
+	documents, err := c.chart.Documents(options)
+	if err == nil {
+		r.documents, err = parse(documents)
+	}
+	r.err = err
 	mutex.Lock()
 	defer mutex.Unlock()
-	renderings[key] = result{rendering, err}
-	return renderings[key]
+	rendered[key] = r
+	return r
 }
 
 // Render renders the chart, and fails the test when it can't.
 func (c *Chart) Render(t testing.TB, options ...Option) *Rendering {
 	t.Helper()
 	s := c.settings(t, options)
-	rendered := c.render(s)
-	if rendered.err != nil {
-		t.Fatalf("%v\n%s", rendered.err, s.files())
+	result := c.render(s)
+	if result.err != nil {
+		t.Fatalf("%v\n%s", result.err, s.files())
 	}
-	r := &Rendering{t: t, chart: c, settings: s, rendering: rendered.rendering}
-	r.read()
-	return r
+	return &Rendering{t: t, chart: c, settings: s, result: result}
 }
 
 // Refuses fails the test unless the chart refuses these values and says so.

@@ -132,8 +132,8 @@ func TestGoldenShowsTheDifference(t *testing.T) {
 
 func TestAChartIsRenderedOnceForASetOfValues(t *testing.T) {
 	c := Load(t, "testdata/web")
-	require.Same(t, c.Render(t, Set("replicas", 4)).rendering, c.Render(t, Set("replicas", 4)).rendering)
-	require.NotSame(t, c.Render(t, Set("replicas", 4)).rendering, c.Render(t, Set("replicas", 5)).rendering)
+	require.Same(t, c.Render(t, Set("replicas", 4)).result, c.Render(t, Set("replicas", 4)).result)
+	require.NotSame(t, c.Render(t, Set("replicas", 4)).result, c.Render(t, Set("replicas", 5)).result)
 }
 
 func TestAllObjectsOfAType(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/values"
 )
@@ -135,11 +134,12 @@ func (r *Rendering) again(path []string, value any) (objects []*Object) {
 	if err != nil {
 		return nil
 	}
-	for _, d := range documents {
-		o := newObject(r, d)
-		if sigsyaml.Unmarshal([]byte(d.Text), &o.Object) == nil && len(o.Object) > 0 {
-			objects = append(objects, o)
-		}
+	parsed, err := parse(documents)
+	if err != nil {
+		return nil
+	}
+	for _, d := range parsed {
+		objects = append(objects, r.object(d))
 	}
 	return objects
 }

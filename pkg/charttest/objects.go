@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,11 +21,10 @@ import (
 // Rendering is what a chart became with some values. Its methods fail the test
 // that rendered it.
 type Rendering struct {
-	t         testing.TB
-	chart     *Chart
-	settings  *settings
-	rendering *chart.Rendering
-	objects   []*Object
+	t        testing.TB
+	chart    *Chart
+	settings *settings
+	result   *result
 }
 
 // Object is a rendered object. One that should be there and isn't has failed the
@@ -37,55 +37,103 @@ type Object struct {
 	text      string
 }
 
-var sourceLine = regexp.MustCompile(`(?m)^# Source: (.*)$`)
-
-// read takes the rendering apart.
-func (r *Rendering) read() {
-	r.t.Helper()
-	for _, document := range chart.SplitManifest("", string(r.rendering.YAML())) {
-		o := newObject(r, document)
-		if err := yaml.Unmarshal([]byte(document.Text), &o.Object); err != nil {
-			r.t.Fatalf("not YAML: %v\n%s", err, document.Text)
-		}
-		if len(o.Object) == 0 {
-			continue
-		}
-		if m := sourceLine.FindStringSubmatch(document.Text); m != nil {
-			o.Source = m[1]
-		}
-		r.objects = append(r.objects, o)
-	}
+// document is a part of what was rendered, parsed. Tests share it.
+type document struct {
+	chart.Document
+	value      map[string]any
+	kind, name string
 }
 
-func newObject(r *Rendering, d chart.Document) *Object {
-	return &Object{Unstructured: &unstructured.Unstructured{}, rendering: r, text: d.Text, Source: d.Source}
+// known are the documents that were parsed, by their text: with other values
+// most of them stay the same.
+var known sync.Map
+
+// parse reads documents; those that say nothing are left out.
+func parse(documents []chart.Document) (parsed []document, err error) {
+	for _, d := range documents {
+		p, has := known.Load(d.Text)
+		if !has {
+			read := document{}
+			if err := yaml.Unmarshal([]byte(d.Text), &read.value); err != nil {
+				return nil, fmt.Errorf("%s: not YAML: %w\n%s", d.Source, err, d.Text)
+			}
+			u := unstructured.Unstructured{Object: read.value}
+			read.kind, read.name = u.GetKind(), u.GetName()
+			known.Store(d.Text, read)
+			p = read
+		}
+		if p := p.(document); len(p.value) > 0 {
+			p.Document = d
+			parsed = append(parsed, p)
+		}
+	}
+	return parsed, nil
+}
+
+// object gives a test an object of its own.
+func (r *Rendering) object(d document) *Object {
+	return &Object{Unstructured: &unstructured.Unstructured{Object: runtime.DeepCopyJSON(d.value)}, rendering: r, text: d.Text, Source: d.Source}
 }
 
 // String is "Deployment web".
 func (o *Object) String() string { return o.GetKind() + " " + o.GetName() }
 
+var sourceLine = regexp.MustCompile(`(?m)^# Source: (.*)$`)
+
 // Objects returns all objects in the order of their installation, hooks last.
-func (r *Rendering) Objects() []*Object { return r.objects }
+func (r *Rendering) Objects() (objects []*Object) {
+	r.t.Helper()
+	documents := chart.SplitManifest("", string(r.YAML()))
+	for i, d := range documents {
+		if m := sourceLine.FindStringSubmatch(d.Text); m != nil {
+			documents[i].Source = m[1]
+		}
+	}
+	parsed, err := parse(documents)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, d := range parsed {
+		objects = append(objects, r.object(d))
+	}
+	return objects
+}
 
 // Names returns all objects as "Kind name", in the order of their installation.
 func (r *Rendering) Names() []string {
-	names := make([]string, 0, len(r.objects))
-	for _, o := range r.objects {
+	r.t.Helper()
+	var names []string
+	for _, o := range r.Objects() {
 		names = append(names, o.String())
 	}
 	return names
 }
 
+func (r *Rendering) whole() *chart.Rendering {
+	r.t.Helper()
+	whole, err := r.result.whole()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return whole
+}
+
 // Notes is what the chart tells after an installation.
-func (r *Rendering) Notes() string { return r.rendering.Notes }
+func (r *Rendering) Notes() string {
+	r.t.Helper()
+	return r.whole().Notes
+}
 
 // YAML is the whole rendering, as `helm template` prints it.
-func (r *Rendering) YAML() []byte { return r.rendering.YAML() }
+func (r *Rendering) YAML() []byte {
+	r.t.Helper()
+	return r.whole().YAML()
+}
 
 func (r *Rendering) find(kind, name string) *Object {
-	for _, o := range r.objects {
-		if o.GetKind() == kind && o.GetName() == name {
-			return o
+	for _, d := range r.result.documents {
+		if d.kind == kind && d.name == name {
+			return r.object(d)
 		}
 	}
 	return nil
@@ -135,7 +183,7 @@ func All[T runtime.Object](r *Rendering) (found []T) {
 	r.t.Helper()
 	var typed T
 	kind := kindOf(reflect.TypeOf(typed))
-	for _, o := range r.objects {
+	for _, o := range r.Objects() {
 		if o.GetKind() == kind {
 			found = append(found, decode[T](o))
 		}
