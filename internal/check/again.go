@@ -35,7 +35,7 @@ func (r *run) again(first []chart.Document) {
 		r.twice(first)
 		return
 	}
-	mirrored, _ := read(second, r.with.Namespace)
+	mirrored, _ := r.read(second, r.with.Namespace)
 	for _, o := range mirrored {
 		o.containers(func(c *corev1.Container, where string, _ bool) {
 			if !strings.HasPrefix(c.Image, mirror+"/") {
@@ -43,13 +43,13 @@ func (r *run) again(first []chart.Document) {
 			}
 		})
 	}
-	if different(first, second) {
+	if r.different(first, second) {
 		r.twice(first)
 	}
 }
 
 // different says whether two renderings differ beyond the registry.
-func different(first, second []chart.Document) bool {
+func (r *run) different(first, second []chart.Document) bool {
 	if len(first) != len(second) {
 		return true
 	}
@@ -57,8 +57,8 @@ func different(first, second []chart.Document) bool {
 		if first[i].Text == second[i].Text {
 			continue
 		}
-		before, _ := read(first[i:i+1], "")
-		after, _ := read(second[i:i+1], "")
+		before, _ := r.read(first[i:i+1], r.with.Namespace)
+		after, _ := r.read(second[i:i+1], r.with.Namespace)
 		if len(before) != len(after) {
 			return true
 		}
@@ -111,8 +111,8 @@ func (r *run) twice(first []chart.Document) {
 		r.add(Finding{Rule: ruleDeterministic, Text: "the second time it can't be rendered: " + err.Error()})
 		return
 	}
-	before, _ := read(first, r.with.Namespace)
-	after, _ := read(second, r.with.Namespace)
+	before, _ := r.read(first, r.with.Namespace)
+	after, _ := r.read(second, r.with.Namespace)
 	if len(before) != len(after) {
 		r.add(Finding{Rule: ruleDeterministic, Text: "the second time there are other objects"})
 		return

@@ -59,6 +59,8 @@ type Checker struct {
 	Provided []Provided
 	// Before is an earlier rendering of the same release; nil: none is known.
 	Before []chart.Document
+
+	readings
 }
 
 // Exception accepts findings of a rule. Object may end in a star.
@@ -134,7 +136,7 @@ func (c *Checker) Check(checked *chart.Chart, with Values) []Finding {
 		return r.sorted()
 	}
 	var broken []Finding
-	r.objects, broken = read(documents, with.Namespace)
+	r.objects, broken = r.read(documents, with.Namespace)
 	for _, f := range broken {
 		r.add(f)
 	}
@@ -156,7 +158,7 @@ func (c *Checker) Check(checked *chart.Chart, with Values) []Finding {
 
 // addDefinitions makes the kinds known that the chart itself defines.
 func (r *run) addDefinitions() {
-	brought, _ := read(r.chart.Definitions(), "")
+	brought, _ := r.read(r.chart.Definitions(), "")
 	for _, o := range slices.Concat(brought, r.objects) {
 		if o.kind != "CustomResourceDefinition" {
 			continue

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/kubeschema"
 )
 
 // object is one of the objects that a chart rendered.
@@ -23,6 +25,10 @@ type object struct {
 
 	pod     *corev1.PodTemplateSpec // what it runs; nil: no pod
 	partial bool                    // only the pod's labels could be read
+
+	once   sync.Once // of what Kubernetes' own schemas say
+	result kubeschema.Result
+	err    error
 }
 
 // String is "DaemonSet syncthing".
@@ -56,37 +62,87 @@ func (o *object) isTest() bool {
 	return false
 }
 
-// read reads what a template wrote. A List is taken apart as an API client
-// does; documents that hold nothing are left out.
-func read(documents []chart.Document, namespace string) (objects []*object, findings []Finding) {
+// reading is what was read from a document.
+type reading struct {
+	objects  []*object
+	findings []Finding
+}
+
+// readings remembers: with other values, and in another rendering, most
+// documents stay the same.
+type readings struct {
+	mutex sync.Mutex
+	known map[readingKey]reading
+}
+
+type readingKey struct {
+	document  chart.Document
+	namespace string
+}
+
+// readingsLimit is how many documents are remembered; then it begins anew.
+const readingsLimit = 10000
+
+// read reads what templates wrote. The objects are shared: nobody changes them.
+func (r *readings) read(documents []chart.Document, namespace string) (objects []*object, findings []Finding) {
 	for _, d := range documents {
-		var value map[string]any
-		if err := yaml.Unmarshal([]byte(d.Text), &value); err != nil {
-			findings = append(findings, Finding{Rule: ruleYAML, Source: d.Source, Text: strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")})
-			continue
-		}
-		if len(value) == 0 {
-			continue
-		}
-		items, isList := value["items"].([]any)
-		if kind, _ := value["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
-			objects = append(objects, newObject(d.Source, d.Text, value, namespace))
-			continue
-		}
-		for _, item := range items {
-			value, is := item.(map[string]any)
-			if !is {
-				findings = append(findings, Finding{Rule: ruleYAML, Source: d.Source, Text: fmt.Sprintf("an entry of a List is no object: %v", item)})
-				continue
+		key := readingKey{d, namespace}
+		r.mutex.Lock()
+		is, has := r.known[key]
+		r.mutex.Unlock()
+		if !has {
+			is = readDocument(d, namespace)
+			r.mutex.Lock()
+			if r.known == nil || len(r.known) == readingsLimit {
+				r.known = map[readingKey]reading{}
 			}
-			text, err := yaml.Marshal(value)
-			if err != nil {
-				continue // it was read from YAML
-			}
-			objects = append(objects, newObject(d.Source, string(text), value, namespace))
+			r.known[key] = is
+			r.mutex.Unlock()
 		}
+		objects, findings = append(objects, is.objects...), append(findings, is.findings...)
 	}
 	return objects, findings
+}
+
+// readDocument takes a List apart as an API client does; a document that holds
+// nothing is no object.
+func readDocument(d chart.Document, namespace string) (r reading) {
+	var value map[string]any
+	if err := yaml.Unmarshal([]byte(d.Text), &value); err != nil {
+		r.findings = append(r.findings, Finding{Rule: ruleYAML, Source: d.Source, Text: strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")})
+		return r
+	}
+	if len(value) == 0 {
+		return r
+	}
+	items, isList := value["items"].([]any)
+	if kind, _ := value["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+		r.objects = append(r.objects, newObject(d.Source, d.Text, value, namespace))
+		return r
+	}
+	for _, item := range items {
+		value, is := item.(map[string]any)
+		if !is {
+			r.findings = append(r.findings, Finding{Rule: ruleYAML, Source: d.Source, Text: fmt.Sprintf("an entry of a List is no object: %v", item)})
+			continue
+		}
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			continue // it was read from YAML
+		}
+		r.objects = append(r.objects, newObject(d.Source, string(text), value, namespace))
+	}
+	return r
+}
+
+// validate asks Kubernetes' own schemas once, those of a run that has others
+// every time.
+func (o *object) validate(r *run) (kubeschema.Result, error) {
+	if r.schemas != r.Schemas {
+		return r.schemas.Validate([]byte(o.text), o.value, r.Versions)
+	}
+	o.once.Do(func() { o.result, o.err = r.schemas.Validate([]byte(o.text), o.value, r.Versions) })
+	return o.result, o.err
 }
 
 func newObject(source, text string, value map[string]any, namespace string) *object {

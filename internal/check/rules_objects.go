@@ -41,7 +41,7 @@ func checkSchemas(r *run) {
 			r.found(o, "has no apiVersion or no kind")
 			continue
 		}
-		result, err := r.schemas.Validate([]byte(o.text), o.value, r.Versions)
+		result, err := o.validate(r)
 		if err != nil {
 			r.found(o, "%v", err)
 			continue

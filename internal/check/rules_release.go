@@ -31,7 +31,7 @@ func checkImmutable(r *run) {
 	if r.Before == nil {
 		return
 	}
-	before, _ := read(r.Before, r.with.Namespace)
+	before, _ := r.read(r.Before, r.with.Namespace)
 	for _, o := range r.objects {
 		for _, former := range before {
 			if former.kind != o.kind || former.name != o.name || former.namespace != o.namespace || o.hooks() != nil {
