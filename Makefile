@@ -5,6 +5,8 @@ GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS     := -s -w -X github.com/tmorin/homecloud/internal/version.number=$(VERSION)
 TIMES       := dist/times
+# The charts that somebody installs.
+CHARTS      := platform dnas homecloud
 # Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
 SHARDS      := sops fuzz bench
 SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))) % $(words $(SHARDS)) + 1),$(SHARDS))
@@ -158,7 +160,7 @@ kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the to
 	$(GO) run ./internal/kubeschema/extract internal/kubeschema/kubernetes.json.gz
 
 .PHONY: docs
-docs: bin/helm3 bin/helm4 bin/hcchart ## Regenerate what is generated: schema, image references, chart and command references
+## Regenerate what is generated: schema, image references, chart and command references
 	$(GO) generate ./...
 	$(GO) run ./images generate
 	$(GO) test -C test -count=1 ./chart -run TestReadmesSayWhatValuesFilesSay -update

@@ -87,7 +87,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newInitCommand(a), newValidateCommand(a), newSchemaCommand(a))
 	root.AddCommand(newVersionCommand(a))
 	root.AddCommand(newSecretsCommand(a))
-	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newPackageCommand(a))
+	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDocsCommand(a), newPackageCommand(a))
 	root.AddCommand(newUpCommand(a), newStatusCommand(a), newDownCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

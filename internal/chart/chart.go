@@ -300,6 +300,12 @@ func (c *Chart) helm() (*helmchart.Chart, error) { return c.whole.of(c) }
 // DefaultValues is the text of values.yaml.
 func (c *Chart) DefaultValues() []byte { return c.files["values.yaml"] }
 
+// Schema is the text of values.schema.json; nil: there is none.
+func (c *Chart) Schema() []byte { return c.files["values.schema.json"] }
+
+// Description is what Chart.yaml says the chart is.
+func (c *Chart) Description() string { return c.meta.Description }
+
 // Dependency returns the chart of that name right below this one, or nil.
 func (c *Chart) Dependency(name string) *Chart {
 	for _, sub := range c.deps {

@@ -20,8 +20,6 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "rewrite the charts' READMEs")
-
 const (
 	root      = "../.."
 	release   = "homecloud"
