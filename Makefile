@@ -163,7 +163,7 @@ kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the to
 ## Regenerate what is generated: schema, image references, chart and command references
 	$(GO) generate ./...
 	$(GO) run ./images generate
-	$(GO) test -C test -count=1 ./chart -run TestReadmesSayWhatValuesFilesSay -update
+	bin/hcchart docs --write $(addprefix charts/,$(CHARTS))
 
 .PHONY: lint
 lint: bin/golangci-lint ## Linters, formatting, generated files up to date

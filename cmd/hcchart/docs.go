@@ -139,7 +139,7 @@ func (f *docsFlags) readme(a *app, folder string) (fresh bool, err error) {
 	is, err := os.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		is, err = nil, nil
+		is = nil
 	case err != nil:
 		return false, err
 	}
