@@ -47,7 +47,8 @@ Generated from the commands' own help by `+"`make docs`"+`.
 // The pictures in README and docs are what the commands draw of the examples.
 func TestPicturesInDocumentsAreCurrent(t *testing.T) {
 	for picture, command := range map[string]string{
-		"three-boards.svg": "diagram --file ../../examples/three-boards.yaml",
+		"three-boards.svg":        "diagram --file ../../examples/three-boards.yaml",
+		"three-boards-memory.svg": "budget -o svg --file ../../examples/three-boards.yaml",
 	} {
 		path := filepath.Join("../../docs/images", picture)
 		drawn := output(t, strings.Fields(command)...)

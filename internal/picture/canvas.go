@@ -1,6 +1,7 @@
-// Package picture draws the cloud of a cluster file, as SVG that needs nothing
-// from elsewhere, follows the reader's light or dark scheme, and is the same for
-// the same input. It decides where things stand; what they are it is told.
+// Package picture draws the cloud of a cluster file and the memory of its
+// boards, as SVG that needs nothing from elsewhere, follows the reader's light
+// or dark scheme, and is the same for the same input. It decides where things
+// stand; what they are it is told.
 package picture
 
 import (
@@ -188,4 +189,9 @@ func clean(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// backdrop is a rectangle that others may cover.
+func (c *canvas) backdrop(r rect, class string) {
+	place(c.root.CreateElement("rect"), r, class)
 }

@@ -14,6 +14,7 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neu
 .address { fill: #f4f0fe; stroke: #a78bfa }
 .strong { fill: #17202c }
 .soft { fill: #546273 }
+.bad { fill: #b42318 }
 .sync { fill: none; stroke: #0f8577; stroke-width: 2 }
 .sync-head { fill: #0f8577 }
 .moves { fill: none; stroke: #7c4ddb; stroke-width: 2 }
@@ -28,6 +29,19 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neu
 .nfs-text { fill: #8a4b08 }
 .syncthing { fill: #d5efea }
 .syncthing-text { fill: #0b6358 }
+.grid { fill: none; stroke: #e3e7ee }
+.has { fill: #eef1f6 }
+.part { stroke: #ffffff }
+.most { fill: none; stroke: #98a4b5; stroke-width: 2 }
+.end { fill: none; stroke: #17202c; stroke-width: 2.5 }
+.p0 { fill: #64748b }
+.p1 { fill: #a9b4c4 }
+.p2 { fill: #14a08f }
+.p3 { fill: #8b6cf0 }
+.p4 { fill: #3b82f6 }
+.p5 { fill: #e0912f }
+.p6 { fill: #d9569b }
+.p7 { fill: #7cae3a }
 @media (prefers-color-scheme: dark) {
 .page { fill: #0e131a }
 .area { fill: #151c26; stroke: #2b3647 }
@@ -39,6 +53,7 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neu
 .address { fill: #231d3d; stroke: #7c5fd3 }
 .strong { fill: #e7edf5 }
 .soft { fill: #9eacbe }
+.bad { fill: #ff8d82 }
 .sync { stroke: #37c2ad }
 .sync-head { fill: #37c2ad }
 .moves { stroke: #a78bfa }
@@ -53,6 +68,13 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neu
 .nfs-text { fill: #f7cd8c }
 .syncthing { fill: #123f3a }
 .syncthing-text { fill: #8ee6d8 }
+.grid { stroke: #222c3a }
+.has { fill: #1c2532 }
+.part { stroke: #0e131a }
+.most { stroke: #647388 }
+.end { stroke: #e7edf5 }
+.p0 { fill: #8291a7 }
+.p1 { fill: #4b596c }
 }
 `
 
