@@ -160,7 +160,7 @@ kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the to
 	$(GO) run ./internal/kubeschema/extract internal/kubeschema/kubernetes.json.gz
 
 .PHONY: docs
-## Regenerate what is generated: schema, image references, chart and command references
+docs: bin/hcchart ## Regenerate what is generated: schema, image references, chart and command references
 	$(GO) generate ./...
 	$(GO) run ./images generate
 	bin/hcchart docs --write $(addprefix charts/,$(CHARTS))

@@ -38,6 +38,7 @@ var printing = []string{
 	"values --chart dnas", "values --chart dnas -o json",
 	"values --chart platform", "values --chart platform -o json",
 	"render", "render dnas",
+	"diagram", "budget", "budget -o json", "budget -o yaml", "budget -o svg",
 	"validate", "validate -o json", "validate -o yaml",
 	"secrets list", "secrets list -o json", "secrets list -o yaml",
 	"secrets get users.alice", "secrets get syncthing.box.cert",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-//go:generate go test -run ^TestCommandReferenceIsCurrent$ . -update-reference
+//go:generate go test -run ^(TestCommandReferenceIsCurrent|TestPicturesInDocumentsAreCurrent)$ . -update-reference
 
-var updateReference = flag.Bool("update-reference", false, "write docs/reference/hcchart.md anew")
+var updateReference = flag.Bool("update-reference", false, "write docs/reference/hcchart.md and docs/images anew")
 
 // The reference of the commands is what their --help says.
 func TestCommandReferenceIsCurrent(t *testing.T) {
@@ -41,6 +42,24 @@ Generated from the commands' own help by `+"`make docs`"+`.
 	committed, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, string(committed), reference.String(), "run `make docs`")
+}
+
+// The pictures in README and docs are what the commands draw of the examples.
+func TestPicturesInDocumentsAreCurrent(t *testing.T) {
+	for picture, command := range map[string]string{
+		"three-boards.svg":        "diagram --file ../../examples/three-boards.yaml",
+		"three-boards-memory.svg": "budget -o svg --file ../../examples/three-boards.yaml",
+	} {
+		path := filepath.Join("../../docs/images", picture)
+		drawn := output(t, strings.Fields(command)...)
+		if *updateReference {
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			require.NoError(t, os.WriteFile(path, []byte(drawn), 0o644))
+		}
+		committed, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, string(committed), drawn, "run `make docs`")
+	}
 }
 
 func describe(out io.Writer, command *cobra.Command) {

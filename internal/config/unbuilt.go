@@ -48,7 +48,7 @@ var inert = []struct {
 	note, remedy string
 }{
 	{[]string{
-		"os", "k3s", "network.nameservers", "nodes[].role", "nodes[].board", "nodes[].arch", "nodes[].memory", "nodes[].os",
+		"os", "k3s", "network.nameservers", "nodes[].role", "nodes[].board", "nodes[].os",
 		"nodes[].disks[].device", "nodes[].disks[].uuid", "nodes[].disks[].filesystem", "nodes[].disks[].format",
 	}, written, "hostprep is not built yet: nothing applies %s", "prepare the boards by hand"},
 	{[]string{"users[].displayName"}, isNot(""), "no service uses %s yet", "it may stay until one does"},

@@ -127,7 +127,7 @@ type Node struct {
 	Board string `yaml:"board" example:"raspberry-pi-4" pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// Processor; there is no image for arm, which has 32 bits. Default: what hostprep found.
 	Arch string `yaml:"arch" enum:"amd64 arm64 arm"`
-	// Memory. Default: what hostprep found.
+	// Memory, which the budget of hcchart compares with what is needed. Default: what hostprep found.
 	Memory Quantity `yaml:"memory" example:"4Gi" pattern:"^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"`
 	// Data disks.
 	Disks []Disk `yaml:"disks"`
