@@ -59,6 +59,7 @@ var Ports = []Port{
 	{"smb", PortSMB, "tcp"},
 	{"nfs", PortNFS, "tcp"},
 	{"syncthing", PortSyncthing, "tcp"},
+	{"accounts", PortAccounts, "tcp"},
 	{"syncthing-discovery", PortSyncthingDiscovery, "udp"},
 	{"ws-discovery", PortWSDiscovery, "udp"},
 	{"ws-discovery-http", PortWSDiscoveryHTTP, "tcp"},
@@ -69,6 +70,7 @@ const (
 	PortSMB                = 445
 	PortNFS                = 2049
 	PortSyncthing          = 22000
+	PortAccounts           = 22001
 	PortSyncthingDiscovery = 21027
 	PortWSDiscovery        = 3702
 	PortWSDiscoveryHTTP    = 5357

@@ -248,13 +248,29 @@ type FolderStatus struct {
 	Error          string `json:"error"`
 	NeedBytes      int64  `json:"needBytes"`
 	NeedTotalItems int64  `json:"needTotalItems"`
-	Errors         int64  `json:"errors"`
+	// ReceiveOnlyTotalItems counts what isn't announced, because the folder only
+	// receives.
+	ReceiveOnlyTotalItems int64 `json:"receiveOnlyTotalItems"`
+	// Errors counts what couldn't be fetched, and what couldn't be read here.
+	Errors int64 `json:"errors"`
 }
 
 // Folder returns how a folder is doing here.
 func (c *Client) Folder(ctx context.Context, id string) (FolderStatus, error) {
 	var s FolderStatus
 	return s, c.do(ctx, http.MethodGet, "/rest/db/status?folder="+url.QueryEscape(id), nil, &s)
+}
+
+// firstError is one of the errors that a folder's status counts, with its place.
+func (c *Client) firstError(ctx context.Context, id string) (string, error) {
+	var answer struct {
+		Errors []struct{ Path, Error string }
+	}
+	err := c.do(ctx, http.MethodGet, "/rest/folder/errors?"+url.Values{"folder": {id}, "perpage": {"1"}}.Encode(), nil, &answer)
+	if err != nil || len(answer.Errors) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%q: %s", answer.Errors[0].Path, answer.Errors[0].Error), nil
 }
 
 // Completion is how much of a folder another device has.

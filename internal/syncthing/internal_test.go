@@ -10,38 +10,43 @@ import (
 
 func TestShareSendsAgainOnlyWhenItHasEverything(t *testing.T) {
 	idle := FolderStatus{State: "idle"}
-	full := source{"node-1", Completion{Completion: 100, Sequence: 7, RemoteState: "valid"}}
-	with := func(change func(*Completion)) source {
-		s := full
-		change(&s.Completion)
-		return s
+	tells := func(sequence int64, a *account) source {
+		return source{"node-2", Completion{Sequence: sequence, RemoteState: "valid"}, a}
+	}
+	full := tells(7, &account{Sequence: 7, Idle: true})
+	receives := func(sequence int64) source {
+		return tells(sequence, &account{Sequence: 7, Idle: true, Receives: true})
 	}
 	tests := []struct {
-		name    string
-		local   FolderStatus
-		sources []source
-		silent  bool
-		want    bool
+		name      string
+		local     FolderStatus
+		sources   []source
+		silent    bool
+		want, met bool
 	}{
-		{"everything received", idle, []source{full}, false, true},
-		{"nobody connected", idle, nil, true, false},
-		{"scanning", FolderStatus{State: "scanning"}, []source{full}, false, false},
-		{"bytes to come", FolderStatus{State: "idle", NeedBytes: 1}, []source{full}, false, false},
-		{"only names to come", FolderStatus{State: "idle", NeedTotalItems: 1}, []source{full}, false, false},
-		{"files that failed", FolderStatus{State: "idle", Errors: 1}, []source{full}, false, false},
-		{"the other receives as well", idle, []source{with(func(c *Completion) { c.Completion = 99 })}, false, false},
-		{"the other receives from nobody but us", idle, []source{with(func(c *Completion) { c.Completion = 50 })}, true, true},
-		{"the other lacks folders", idle, []source{with(func(c *Completion) { c.NeedItems = 1 })}, false, false},
-		{"the other has deletions to do", idle, []source{with(func(c *Completion) { c.NeedDeletes = 1 })}, false, false},
-		{"the other doesn't have the share", idle, []source{with(func(c *Completion) { c.RemoteState = "notSharing" })}, true, false},
-		{"the other has told nothing yet", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, false, false},
-		{"the other has nothing to tell", idle, []source{with(func(c *Completion) { c.Sequence = 0 })}, true, true},
-		{"one of two is enough", idle, []source{with(func(c *Completion) { c.Completion = 1 }), full}, false, true},
+		{"everything received", idle, []source{full}, false, true, false},
+		{"nobody connected", idle, nil, true, false, false},
+		{"scanning", FolderStatus{State: "scanning"}, []source{full}, true, false, false},
+		{"bytes to come", FolderStatus{State: "idle", NeedBytes: 1}, []source{full}, true, false, false},
+		{"only names to come", FolderStatus{State: "idle", NeedTotalItems: 1}, []source{full}, true, false, false},
+		{"names that nobody takes", FolderStatus{State: "idle", Errors: 1}, []source{full}, false, true, false},
+		{"half an index", idle, []source{tells(6, full.account)}, true, false, false},
+		{"the other is scanning", idle, []source{tells(7, &account{Sequence: 7})}, true, false, false},
+		{"the other has nothing to tell", idle, []source{tells(0, &account{Idle: true})}, false, true, false},
+		{"the other doesn't have the share", idle, []source{{"node-2", Completion{RemoteState: "notSharing"}, full.account}}, true, false, false},
+		{"the other gives no account", idle, []source{tells(7, nil)}, false, false, false},
+		{"the other gives no account and was silent for long", idle, []source{tells(7, nil)}, true, true, false},
+		{"both receive", idle, []source{receives(7)}, true, false, true},
+		{"both receive, this one knows half an index", idle, []source{receives(6)}, true, false, false},
+		{"both receive, this one isn't done", FolderStatus{State: "idle", NeedBytes: 1}, []source{receives(7)}, true, false, false},
+		{"one of two sends", idle, []source{receives(7), full}, false, true, false},
+		{"one of two receives and isn't known whole", idle, []source{receives(7), receives(6), receives(7)}, true, false, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := isComplete(test.local, test.sources, func(source) bool { return test.silent })
+			got, met := isComplete(test.local, test.sources, func(source) bool { return test.silent })
 			require.Equal(t, test.want, got)
+			require.Equal(t, test.met, met)
 		})
 	}
 }

@@ -109,7 +109,7 @@ func newClusterOn(t *testing.T, fileSystem string, names ...string) *cluster {
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	c := &cluster{t: t, binary: binary, folder: folder, nodes: map[string]*node{}, peers: map[string]string{"apiKey": "key-of-the-test"}}
 	c.settings = syncthing.Settings{
-		Cluster: "home", Disk: "data", ListenPort: freePort(t), Discovery: "none",
+		Cluster: "home", Disk: "data", ListenPort: freePort(t), AccountPort: freePort(t), Discovery: "none",
 		Owner: syncthing.Owner{UID: os.Getuid(), GID: os.Getgid()}, WatcherDelaySeconds: 0.1,
 		Nodes: map[string]syncthing.NodeSettings{}, Devices: map[string]syncthing.DeviceSettings{},
 		Folders: map[string]syncthing.FolderSettings{"photos": {ID: "home-photos", VersionsDays: 90}},

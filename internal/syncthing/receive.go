@@ -3,7 +3,6 @@ package syncthing
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -19,27 +18,27 @@ func (p *pass) received(ctx context.Context, id string) (bool, error) {
 	}
 	now := time.Now()
 	if p.stuck(id, local) {
-		local.NeedBytes, local.NeedTotalItems, local.Errors = 0, 0, 0
+		local.NeedBytes, local.NeedTotalItems = 0, 0
 	}
-	complete := isComplete(local, sources, func(s source) bool {
+	complete, met := isComplete(local, sources, func(s source) bool {
 		// Anything new it tells begins the silence anew.
 		key := fmt.Sprintf("%s %s %d", id, s.node, s.Sequence)
 		if p.silent[key].IsZero() {
 			p.silent[key] = now
 		}
-		return now.Sub(p.silent[key]) >= p.Silence
+		return now.Sub(p.silent[key]) >= p.Patience
 	})
-	if !complete {
-		delete(p.complete, id)
+	// Where all receive they go on at the same time, so that what was written last
+	// wins: the other gets one look more, and is gone by the next.
+	if met && !p.met[id] {
+		p.met[id] = true
 		return false, nil
 	}
-	// An index comes in portions, and between two of them all may seem done:
-	// only the second look in a row counts.
-	if !p.complete[id] {
-		p.complete[id] = true
-		return false, nil
+	if complete || p.met[id] && local.has() {
+		delete(p.met, id)
+		return true, nil
 	}
-	return true, nil
+	return false, nil
 }
 
 // stuck says whether a share has failed at everything that it still lacks, and
@@ -50,14 +49,14 @@ func (p *pass) stuck(id string, local FolderStatus) bool {
 		return false
 	}
 	lacks := fmt.Sprintf("%d %d %d", local.Errors, local.NeedTotalItems, local.NeedBytes)
-	if local.Errors == 0 || p.lacking[id].what != lacks {
+	if local.Errors == 0 || local.NeedTotalItems == 0 || p.lacking[id].what != lacks {
 		p.lacking[id] = lack{lacks, time.Now()}
 		return false
 	}
 	if time.Since(p.lacking[id].since) < p.Patience {
 		return false
 	}
-	p.Log.Warn("files can't be fetched from the other nodes: the share goes on without them", "folder", id, "files", local.Errors)
+	p.Log.Warn("files can't be fetched from the other nodes: the share goes on without them", "folder", id, "files", local.NeedTotalItems)
 	return true
 }
 
@@ -83,28 +82,7 @@ func (p *pass) sources(ctx context.Context, id string) ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, source{node, completion})
+		sources = append(sources, source{node, completion, p.account(ctx, node, id)})
 	}
 	return sources, nil
-}
-
-// source is a connected node and what it has of a share.
-type source struct {
-	node string
-	Completion
-}
-
-// isComplete decides whether a receiving share has everything: it is idle,
-// lacks nothing and failed at nothing, and a connected node that has the share
-// complete has told what is in it. One that isn't complete, or has told of no
-// file, counts when it has told nothing new for a while: it may itself receive
-// from nobody but us.
-func isComplete(local FolderStatus, sources []source, silent func(source) bool) bool {
-	if local.State != "idle" || local.NeedBytes > 0 || local.NeedTotalItems > 0 || local.Errors > 0 {
-		return false
-	}
-	return slices.ContainsFunc(sources, func(s source) bool {
-		complete := s.Completion.Completion >= 100 && s.NeedItems == 0 && s.NeedDeletes == 0 && s.Sequence > 0
-		return s.RemoteState == "valid" && (complete || silent(s))
-	})
 }

@@ -362,7 +362,15 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	if err != nil {
 		return err
 	}
-	if problem := statusProblem(status, memory, p.Patience); problem != "" {
+	problem := statusProblem(status, memory, p.Patience)
+	if status.Errors > 0 && status.State != "error" && !memory.Settling {
+		first, err := p.client.firstError(ctx, id)
+		if err != nil {
+			return err
+		}
+		problem += "; the first is " + first
+	}
+	if problem != "" {
 		p.problems[share] = errors.New(problem)
 	}
 	return nil
@@ -375,12 +383,16 @@ func statusProblem(status FolderStatus, memory shareState, patience time.Duratio
 		return "stopped by Syncthing: " + status.Error
 	case memory.Settling:
 		return "is compared with what the other nodes have; nothing is sent or fetched until that is done"
+	case memory.Receiving && status.Errors > 0 && status.NeedTotalItems > 0:
+		return fmt.Sprintf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.NeedTotalItems, patience)
 	case memory.Receiving && status.Errors > 0:
-		return fmt.Sprintf("%d files can't be fetched from the other nodes: nothing is sent for %s", status.Errors, patience)
+		return fmt.Sprintf("takes what the other nodes have; nothing is sent until that is done, and %d names never, which other devices don't take", status.Errors)
 	case memory.Receiving:
 		return "takes what the other nodes have; nothing is sent until that is done"
+	case status.Errors > 0 && status.NeedTotalItems > 0:
+		return fmt.Sprintf("%d files can't be fetched from the other nodes", status.NeedTotalItems)
 	case status.Errors > 0:
-		return fmt.Sprintf("%d files can't be fetched from the other nodes", status.Errors)
+		return fmt.Sprintf("%d files stay on this node alone: they can't be read, or other devices don't take their names", status.Errors)
 	}
 	return ""
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/complaint"
@@ -29,16 +31,18 @@ type Reconciler struct {
 	// 30 s by default. Otherwise it is looked at every time.
 	Steady time.Duration
 	// Patience is how long a share that receives waits for files that can't be
-	// fetched, and one that can't be settled until it is tried again; 10 minutes by
+	// fetched, and for a node that gives no account and tells nothing new; and how
+	// long one that can't be settled waits until it is tried again; 10 minutes by
 	// default.
 	Patience time.Duration
-	// Silence is how long a node must have told nothing new before it is believed
-	// to have no more, 30 s by default.
+	// Silence is half the time for which a share may fail to be settled, 30 s by
+	// default.
 	Silence time.Duration
 
 	disk     disk.Expectation
-	complete map[string]bool      // receiving folders that seemed complete once
+	met      map[string]bool      // receiving folders that know all of the others', which receive as well
 	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
+	owed     map[string]int64     // the last change that a node had when it was asked first, by folder and node
 	lacking  map[string]lack      // what a receiving folder failed to fetch
 	failures map[string]failure   // of shares that can't be settled
 	settled  map[string]time.Time // when a share was
@@ -65,10 +69,11 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.Patience == 0 {
 		r.Patience = 10 * time.Minute
 	}
-	r.complete, r.silent, r.told = map[string]bool{}, map[string]time.Time{}, map[string]string{}
+	r.met, r.silent, r.told = map[string]bool{}, map[string]time.Time{}, map[string]string{}
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
+	r.owed = map[string]int64{}
 	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
@@ -91,6 +96,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		cancel()
 		<-watched
 	}()
+
+	if settings.AccountPort != 0 {
+		go r.keepGivingAccounts(ctx, net.JoinHostPort(settings.Nodes[r.Node].Address, strconv.Itoa(settings.AccountPort)))
+	}
 
 	ticker := time.NewTicker(r.Look)
 	defer ticker.Stop()

@@ -18,15 +18,17 @@ import (
 
 // Settings is what the chart says about Syncthing, the same on every node.
 type Settings struct {
-	Cluster    string                    `json:"cluster"`
-	DataRoot   string                    `json:"dataRoot"`
-	Disk       string                    `json:"disk"`
-	ListenPort int                       `json:"listenPort"`
-	Discovery  string                    `json:"discovery"` // lan, internet or none
-	Owner      Owner                     `json:"owner"`
-	Nodes      map[string]NodeSettings   `json:"nodes"`
-	Devices    map[string]DeviceSettings `json:"devices"`
-	Folders    map[string]FolderSettings `json:"folders"` // by share
+	Cluster    string `json:"cluster"`
+	DataRoot   string `json:"dataRoot"`
+	Disk       string `json:"disk"`
+	ListenPort int    `json:"listenPort"`
+	// AccountPort is where each node tells the others what it has; 0: none does.
+	AccountPort int                       `json:"accountPort"`
+	Discovery   string                    `json:"discovery"` // lan, internet or none
+	Owner       Owner                     `json:"owner"`
+	Nodes       map[string]NodeSettings   `json:"nodes"`
+	Devices     map[string]DeviceSettings `json:"devices"`
+	Folders     map[string]FolderSettings `json:"folders"` // by share
 
 	// WatcherDelaySeconds is how long a folder must be quiet before a change
 	// is sent on; 1 by default.
@@ -62,7 +64,7 @@ func LoadSettings(path, node string) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("syncthing: %w", err)
 	}
-	s := Settings{ListenPort: config.PortSyncthing, Discovery: "lan", DataRoot: config.DataRoot, WatcherDelaySeconds: 1}
+	s := Settings{ListenPort: config.PortSyncthing, AccountPort: config.PortAccounts, Discovery: "lan", DataRoot: config.DataRoot, WatcherDelaySeconds: 1}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
