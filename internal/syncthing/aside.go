@@ -170,7 +170,7 @@ func (p *pass) putBack(ctx context.Context, share string) (moved bool, err error
 			problems = append(problems, p.putBackGroup(ctx, share, root, group))
 		}
 		err := os.Remove(filepath.Join(root, asideFolder))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !p.waiting {
 			problems = append(problems, err)
 		}
 		return errors.Join(problems...)
@@ -185,6 +185,7 @@ func (p *pass) putBackGroup(ctx context.Context, share, root string, group group
 	}
 	var problems []error
 	var folders []string
+	later := false
 	err := filepath.WalkDir(aside, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -194,7 +195,9 @@ func (p *pass) putBackGroup(ctx context.Context, share, root string, group group
 			return err
 		}
 		if !e.IsDir() {
-			if err := p.putBackFile(ctx, share, root, name, group); err != nil {
+			if err := p.putBackFile(ctx, share, root, name, group); errors.Is(err, errLater) {
+				later = true
+			} else if err != nil {
 				problems = append(problems, fmt.Errorf("put %s back: %w", name, err))
 			}
 			return nil
@@ -212,12 +215,16 @@ func (p *pass) putBackGroup(ctx context.Context, share, root string, group group
 	problems = append(problems, err)
 	slices.Reverse(folders)
 	for _, folder := range folders {
-		if err := os.Remove(folder); err != nil && len(problems) == 0 {
+		if err := os.Remove(folder); err != nil && len(problems) == 0 && !later {
 			problems = append(problems, err)
 		}
 	}
+	p.waiting = p.waiting || later
 	return errors.Join(problems...)
 }
+
+// errLater says that what the others have isn't here yet.
+var errLater = errors.New("what the others have comes first")
 
 // putBackFolder makes a folder for what was in it. Where the others have
 // something else of that name, the folder goes beside it as a whole; false
@@ -256,10 +263,14 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	}
 	others := known.Global
 	switch {
+	case group != damaged && others.exists() && p.isAwaited(share, to):
+		// It may never have been seen by whoever wrote here; or nobody has it any more,
+		// which is known when the others' index is.
+		return errLater
 	case group == since && (!others.exists() || !info.ModTime().Before(others.Modified)):
 		// An inode's time also changes when a backup links it or Syncthing writes its
 		// name in another form: an older file is no newer version.
-		return p.putBackNewer(share, root, from, to, name, others)
+		return p.putBackNewer(share, from, to, name, others)
 	case group != damaged && !others.exists():
 		err := renameNoReplace(from, to)
 		if errors.Is(err, fs.ErrExist) {
@@ -286,21 +297,30 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	return p.renameConflict(from, to)
 }
 
-// putBackNewer puts back what somebody has written since: it is the newest. In
-// its place may already be what the others have.
-func (p *pass) putBackNewer(share, root, from, to, name string, others entry) error {
-	err := renameNoReplace(from, to)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+// isAwaited says whether what the others have is on its way to a place. When it
+// doesn't come, whoever has it is away.
+func (p *pass) isAwaited(share, to string) bool {
+	_, err := os.Lstat(to)
+	return errors.Is(err, fs.ErrNotExist) && time.Since(p.settled[share]) < p.Silence
+}
+
+// putBackNewer puts back what somebody has written since: it is the newest, and
+// takes the name. What the others have stays beside it, since whoever wrote may
+// never have seen it; where it isn't here, it keeps the name.
+func (p *pass) putBackNewer(share, from, to, name string, others entry) error {
+	if !others.exists() {
+		if err := renameNoReplace(from, to); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
-	if info, err := os.Lstat(to); err != nil || !others.exists() || !info.Mode().IsRegular() || info.Size() != others.Size || !info.ModTime().Equal(others.Modified) {
-		p.sayConflict(share, name)
-		return p.renameConflict(from, to)
+	info, err := os.Lstat(to)
+	p.sayConflict(share, name)
+	if err == nil && others.exists() && info.Mode().IsRegular() && info.Size() == others.Size && info.ModTime().Equal(others.Modified) {
+		if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE); err != nil {
+			return &os.LinkError{Op: "exchange", Old: from, New: to, Err: err}
+		}
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE); err != nil {
-		return &os.LinkError{Op: "exchange", Old: from, New: to, Err: err}
-	}
-	return p.archive(root, from, name)
+	return p.renameConflict(from, to)
 }
 
 func (p *pass) sayConflict(share, name string) {

@@ -3,8 +3,12 @@ package syncthing
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 // settleDifferences settles what differs on a disk that wasn't left in order,
@@ -39,10 +43,14 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	if err != nil {
 		return false, err
 	}
-	if !scanned.After(p.started) || !scanned.After(p.looked[share]) {
+	if !p.isScanned(share, scanned) {
 		return false, p.client.beginScan(ctx, id)
 	}
 	status, err := p.client.Folder(ctx, id)
+	if err == nil && status.State == "error" {
+		// Nobody scans a quiet folder but us, and a scan is what ends the state.
+		err = errors.Join(fmt.Errorf("stopped by Syncthing: %s", status.Error), p.client.beginScan(ctx, id))
+	}
 	if err != nil || status.State != "idle" {
 		return false, err
 	}
@@ -104,7 +112,21 @@ func (p *pass) settleDifferences(ctx context.Context, share string, current obje
 	return true, p.failpoint("reverted")
 }
 
-// isAlone says whether all other devices are paused and gone.
+// isScanned says whether a scan went through since Syncthing's start, and since
+// the share was given up. A clock that was set back meanwhile makes every moment
+// seem to be before: then a scan that is another than the first one seen counts.
+func (p *pass) isScanned(share string, last time.Time) bool {
+	first, seen := p.firstScan[share]
+	if !seen {
+		p.firstScan[share] = last
+	}
+	after := last.After(p.started) && last.After(p.looked[share])
+	return after || seen && !last.Equal(first)
+}
+
+// isAlone says whether all other devices are paused and gone. A connection may
+// come into being in the moment of the pause, and Syncthing then keeps it: it
+// closes connections only when a pause begins.
 func (p *pass) isAlone(ctx context.Context) (bool, error) {
 	for _, device := range p.has.Devices {
 		if text(device, "deviceID") != string(p.peers.IDs[p.Node]) && device["paused"] != true {
@@ -112,7 +134,30 @@ func (p *pass) isAlone(ctx context.Context) (bool, error) {
 		}
 	}
 	connected, err := p.client.connected(ctx)
-	return err == nil && !anyOf(connected), err
+	if err != nil || !anyOf(connected) {
+		p.clinging = time.Time{}
+		return err == nil, err
+	}
+	if p.clinging.IsZero() {
+		p.clinging = time.Now()
+	}
+	if time.Since(p.clinging) < p.Silence {
+		return false, nil
+	}
+	p.clinging = time.Time{}
+	for _, device := range p.has.Devices {
+		if !connected[config.DeviceID(text(device, "deviceID"))] {
+			continue
+		}
+		p.Log.Warn("a device is paused and stays connected: it is paused anew", "device", text(device, "name"))
+		for _, paused := range []bool{false, true} {
+			again, _ := merged(device, object{"paused": paused})
+			if err := p.client.putDevice(ctx, again); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }
 
 // revertLimit is how long to wait for a revert in one pass.

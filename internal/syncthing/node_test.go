@@ -72,6 +72,7 @@ type node struct {
 	interrupt  atomic.Value // failpoint at which the reconciler stops
 	reached    atomic.Bool  // it was there
 	scans      atomic.Int64 // that the reconciler asked for
+	around     atomic.Value // func(*http.Request) func(): done before a request of the reconciler, and after it
 	session    *syncthing.Session
 	endSession func(orderly bool) error // nil: it was started without a disk
 	reconciler func()                   // ends it
@@ -293,6 +294,9 @@ func (n *node) proxy() string {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/rest/db/scan" {
 			n.scans.Add(1)
+		}
+		if around, is := n.around.Load().(func(*http.Request) func()); is {
+			defer around(r)()
 		}
 		if r.URL.Path == "/rest/db/revert" {
 			// Syncthing answers before it has done it; here, long before.

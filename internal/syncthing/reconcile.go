@@ -37,6 +37,7 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	if !self.StartTime.Equal(p.started) {
 		p.started, p.begun, p.failures = self.StartTime, map[string]time.Time{}, map[string]failure{}
+		p.firstScan = map[string]time.Time{}
 	}
 	unlock, err := lockState(p.Home, p.Log)
 	if err != nil {
@@ -239,6 +240,9 @@ func (p *pass) share(ctx context.Context, share string) error {
 	current, configured := byField(p.has.Folders, "id", id)
 	memory := p.state.Shares[share]
 
+	if memory.Uncompared && p.hasOthers(share) {
+		memory.Generation = ""
+	}
 	if memory.Generation == generation && configured {
 		err := p.within(func(top string) error { return checkShare(top, share, generation) })
 		if err == nil {
@@ -285,9 +289,13 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if err != nil {
 		return err
 	}
+	back := now()
+	if memory.Uncompared {
+		back = memory.Since
+	}
 	memory = shareState{Generation: generation, Receiving: receiving}
 	if receiving {
-		memory.Since = now()
+		memory.Since = back
 	}
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
@@ -309,6 +317,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 	case memory.Settling && current["paused"] == true: // it was given up for a while
 		p.waiting = true
 		p.looked[share] = time.Now() // what was scanned before counts no more
+		delete(p.firstScan, share)
 		if alone, err := p.isAlone(ctx); err != nil || !alone {
 			return err
 		}
@@ -320,7 +329,11 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		p.waiting = true
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
-			memory.Settling, memory.Since, memory.Stored = false, time.Time{}, time.Time{}
+			memory.Uncompared = memory.Shared && !p.hasOthers(share)
+			memory.Settling, memory.Shared, memory.Stored = false, false, time.Time{}
+			if !memory.Uncompared {
+				memory.Since = time.Time{}
+			}
 			p.settled[share] = time.Now()
 		}
 	case memory.Receiving:
@@ -350,6 +363,9 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 	}
 	if !memory.Receiving && !memory.Settling && text(current, "type") == "sendreceive" {
+		if p.settled[share].IsZero() {
+			p.settled[share] = time.Now() // an interruption ended before
+		}
 		moved, err := p.putBack(ctx, share)
 		if err == nil && moved {
 			err = p.client.beginScan(ctx, id)

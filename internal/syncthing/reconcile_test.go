@@ -305,9 +305,10 @@ func TestDiskWithOtherContentLosesAndDeletesNothing(t *testing.T) {
 	c.eventually("what was only on the disk goes to node 1", func() bool { return a.has("only-here", "precious") })
 	requireGood(t, a)
 	c.eventually("what differed comes from node 1", func() bool { return holdsAll(b) && b.has("own", "the newer version") })
-	require.True(t, anyHas(b, "file-02.sync-conflict-", "an older version"))
+	c.eventually("and stays beside it", func() bool {
+		return anyHas(b, "file-02.sync-conflict-", "an older version") && anyHas(b, "own.sync-conflict-", "the older version")
+	})
 	require.True(t, a.has("own", "the newer version") && b.has("own", "the newer version"))
-	require.True(t, anyHas(b, "own.sync-conflict-", "the older version"))
 	require.False(t, anyHas(b, "file-01.sync-conflict-", ""), "the same content is no conflict")
 }
 

@@ -47,9 +47,13 @@ type Reconciler struct {
 	failures map[string]failure   // of shares that can't be settled
 	settled  map[string]time.Time // when a share was
 	looked   map[string]time.Time // since when a scan of a share that is settled counts; zero: since Syncthing's start
-	started  time.Time            // of the Syncthing that answered last
-	begun    map[string]time.Time // since when it has a folder; zero: it has been looked at again
-	told     map[string]string    // problems as said last
+	clinging time.Time            // since when a paused device is connected; zero: none is
+	// firstScan is the last scan of a share when a Syncthing was seen first that
+	// settles it.
+	firstScan map[string]time.Time
+	started   time.Time            // of the Syncthing that answered last
+	begun     map[string]time.Time // since when it has a folder; zero: it has been looked at again
+	told      map[string]string    // problems as said last
 
 	// failpoint is where tests interrupt.
 	failpoint func(place string) error
@@ -73,7 +77,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
-	r.owed = map[string]int64{}
+	r.owed, r.firstScan = map[string]int64{}, map[string]time.Time{}
 	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {

@@ -72,6 +72,9 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 	if err != nil {
 		return nil, err
 	}
+	if err := s.forget(&state); err != nil {
+		return nil, err
+	}
 	begun, err := newSession(found)
 	if err != nil {
 		return nil, err
@@ -213,6 +216,26 @@ func (s *Session) back(last, begun session, stored time.Time) time.Time {
 	return booted
 }
 
+// indexFiles is where Syncthing keeps its index, within its home.
+const indexFiles = "index-*"
+
+// forget makes every share begin anew where Syncthing's index is gone: what is
+// scanned without it would seem to be newer than what the others have.
+func (s *Session) forget(state *state) error {
+	index, err := filepath.Glob(filepath.Join(s.Home, indexFiles))
+	if err != nil || index != nil || len(state.Shares) == 0 {
+		return err
+	}
+	s.Log.Warn("Syncthing's index is gone: the shares begin with a new one and first take what the others have")
+	if _, err := s.isolate(state.Device); err != nil {
+		return err
+	}
+	for share := range state.Shares {
+		state.Shares[share] = shareState{}
+	}
+	return state.save(s.Home)
+}
+
 // distrust makes the shares of a torn disk receive.
 func (s *Session) distrust(state *state, begun session, stored time.Time) error {
 	back := s.back(state.Session, begun, stored)
@@ -233,19 +256,34 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 		return nil
 	}
 	s.Log.Warn("the disk wasn't left in order: its shares first take what the others have", "shares", torn)
-	path := filepath.Join(s.Home, configFile)
-	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
+	others, err := s.isolate(state.Device)
 	if err != nil {
 		return err
 	}
-	if content, err = isolated(content, state.Device); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	for _, share := range torn {
+		memory := state.Shares[share]
+		memory.Shared = memory.Shared || others
+		state.Shares[share] = memory
+	}
+	return nil
+}
+
+// isolate makes Syncthing, which isn't running, begin alone and quiet, and says
+// whether it has others to talk to.
+func (s *Session) isolate(self config.DeviceID) (others bool, err error) {
+	path := filepath.Join(s.Home, configFile)
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if content, others, err = isolated(content, self); err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	_, err = mounted.Replace(path, content, 0o600)
-	return err
+	return others, err
 }
 
 func (s *Session) end(found disk.Found, folder *os.File, ended session, orderly bool) error {
@@ -301,15 +339,16 @@ func now() time.Time { return time.Now().UTC().Round(0) }
 var quiet = object{"type": "receiveonly", "fsWatcherEnabled": false, "rescanIntervalS": 0.0}
 
 // isolated makes every folder of a configuration quiet and pauses all devices
-// but our own: what the others have doesn't change under a share that is settled.
-func isolated(content []byte, self config.DeviceID) ([]byte, error) {
+// but our own: what the others have doesn't change under a share that is
+// settled. others says that there are any.
+func isolated(content []byte, self config.DeviceID) (quieted []byte, others bool, err error) {
 	document := etree.NewDocument()
 	if err := document.ReadFromBytes(content); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	root := document.Root()
 	if root == nil || root.Tag != "configuration" {
-		return nil, errors.New("is no configuration of Syncthing")
+		return nil, false, errors.New("is no configuration of Syncthing")
 	}
 	for _, folder := range root.SelectElements("folder") {
 		for _, attribute := range sortedKeys(quiet) {
@@ -320,11 +359,13 @@ func isolated(content []byte, self config.DeviceID) ([]byte, error) {
 		if id := device.SelectAttrValue("id", ""); id == "" || id == string(self) {
 			continue
 		}
+		others = true
 		paused := device.SelectElement("paused")
 		if paused == nil {
 			paused = device.CreateElement("paused")
 		}
 		paused.SetText("true")
 	}
-	return document.WriteToBytes()
+	quieted, err = document.WriteToBytes()
+	return quieted, others, err
 }

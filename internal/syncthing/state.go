@@ -40,6 +40,11 @@ type shareState struct {
 	// Since is when the disk came back: what was written later is a change that
 	// somebody has made, not a remnant. Zero: the clock can't tell.
 	Since time.Time `json:"since,omitzero"`
+	// Shared says that there were others when the disk wasn't left in order, and
+	// Uncompared that there were none any more when it was settled: what lies here
+	// may be old, and once there are others again they are asked first.
+	Shared     bool `json:"shared,omitempty"`
+	Uncompared bool `json:"uncompared,omitempty"`
 	// Stored is the last moment of which the disk knew when it wasn't left in
 	// order. Zero: it is another disk.
 	Stored time.Time `json:"stored,omitzero"`

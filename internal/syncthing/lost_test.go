@@ -1,0 +1,253 @@
+package syncthing_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patch changes something in this node's Syncthing.
+func (n *node) patch(path, body string) {
+	n.t.Helper()
+	output, err := exec.Command("curl", "--silent", "--show-error", "--fail", "--unix-socket", n.socket, "--request", "PATCH",
+		"--header", "X-API-Key: "+n.peers["apiKey"], "--data", body, "http://syncthing"+path).CombinedOutput()
+	require.NoError(n.t, err, "%s", output)
+}
+
+func (n *node) sends() bool {
+	return n.folderField("type") == "sendreceive" && n.folderField("paused") == false
+}
+
+func (c *cluster) atRest(a, b *node) {
+	c.t.Helper()
+	c.eventually("both send and are at rest", func() bool {
+		return a.sends() && b.sends() && connected(a, b) && a.completion(b) == 100 && b.completion(a) == 100
+	})
+}
+
+// An index comes in portions over a slow line, and the other board is busy in
+// between: what was told so far seems to be all.
+func TestHalfAnIndexIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := startClusterOn(t, "xfs", "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	c.eventually("both send", func() bool { return a.sends() && b.sends() })
+	// More than Syncthing sends at once, however slow the line: long names that don't compress.
+	const many = 3000
+	name := func(i int) string {
+		source := rand.NewChaCha8(sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+		random := make([]byte, 170)
+		_, _ = source.Read(random)
+		return base64.RawURLEncoding.EncodeToString(random)
+	}
+	for i := range many {
+		a.put(name(i), fmt.Sprint("photo ", i))
+	}
+	c.eventually("both have the photos", func() bool { return b.localFiles() >= many && a.completion(b) == 100 })
+	c.exchange(b, a, "doc", "v1")
+	c.exchange(b, a, "doc", "v2 the newest")
+	a.patch("/rest/config/options", `{"limitBandwidthInLan":true,"maxSendKbps":40}`)
+	lastYear := time.Now().AddDate(-1, 0, 0)
+	b.replaceDisk(func() {
+		require.NoError(t, os.MkdirAll(b.share(""), 0o770))
+		for i := range many {
+			b.put(name(i), fmt.Sprint("photo ", i))
+		}
+		b.put("doc", "v1")
+		require.NoError(t, os.Chtimes(b.share("doc"), lastYear, lastYear))
+	})
+	told := func() int64 {
+		var answer struct{ Sequence int64 }
+		_ = b.tryREST("/rest/db/completion?folder=home-photos&device="+string(a.id), &answer)
+		return answer.Sequence
+	}
+	c.eventually("it has half an index", func() bool { // before, it has the one from before
+		return b.folderField("type") == "receiveonly" && told() > 0 && told() < many
+	})
+	require.NoError(t, a.daemon.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(5 * time.Second) // many looks
+	require.Equal(t, "receiveonly", b.folderField("type"))
+	require.NoError(t, a.daemon.Process.Signal(syscall.SIGCONT))
+	a.patch("/rest/config/options", `{"limitBandwidthInLan":false,"maxSendKbps":0}`)
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
+}
+
+// Names that Syncthing doesn't take are no reason to wait: they will never be
+// sent.
+func TestNameThatNobodyTakesKeepsNothingFromBeingSent(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	a.put("bad\xff\xfename", "on node 1")
+	b.put("bad\xff\xfename", "on node 2")
+	b.replaceDisk(func() {})
+	c.atRest(a, b)
+	c.eventually("the new disk has everything", func() bool { return holdsAll(b) })
+	a.waitLog("stay on this node alone: they can't be read, or other devices don't take their names; the first is")
+}
+
+// Where both only receive, none is believed to be the whole: an emptied board
+// beside a board that was swapped.
+func TestBothReceive(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stopDaemon()
+	a.replaceDisk(func() {
+		require.NoError(t, os.MkdirAll(a.share(""), 0o770))
+		for _, name := range fileNames() {
+			a.put(name, "content of "+name)
+		}
+	})
+	b.freshDisk()
+	b.startDaemon()
+	c.atRest(a, b)
+	c.eventually("the emptied board has everything", func() bool { return holdsAll(a) && holdsAll(b) })
+}
+
+// Somebody finds a name free because the disk lost its file, and takes it.
+func TestNameOfALostFileThatIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	photos := c.settings.Folders["photos"]
+	photos.VersionsDays = 0
+	c.settings.Folders["photos"] = photos
+	c.publish()
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	b.stored()
+	rollBack := b.disk.Remember()
+	c.exchange(b, a, "scan0001.pdf", "the contract")
+	b.pull(rollBack)
+	b.reconciler()
+	b.plugIn()
+	require.False(t, exists(b.share("scan0001.pdf")))
+	b.put("scan0001.pdf", "an invoice")
+	b.startReconciler()
+	c.atRest(a, b)
+	c.eventually("both are on both, whichever has the name", func() bool {
+		return anyHas(a, "scan0001", "an invoice") && anyHas(b, "scan0001", "an invoice") &&
+			anyHas(a, "scan0001", "the contract") && anyHas(b, "scan0001", "the contract")
+	})
+	require.True(t, exists(a.share("scan0001.pdf")) && exists(b.share("scan0001.pdf")))
+}
+
+// The plain power cut of a house: both boards lose the same edit.
+func TestBothLoseTheSameEdit(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	a.stored()
+	b.stored()
+	ofA, ofB := a.disk.Remember(), b.disk.Remember()
+	c.exchange(b, a, "doc", "v2 that nobody has any more")
+	a.pull(ofA)
+	b.pull(ofB)
+	a.plugIn()
+	b.plugIn()
+	c.atRest(a, b)
+	c.eventually("what both have keeps its name", func() bool { return a.has("doc", "v1") && b.has("doc", "v1") })
+}
+
+// The only other board is taken out of the cluster file while one is torn, and
+// comes back later.
+func TestOtherBoardIsTakenOutWhileOneIsTorn(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	b.stored()
+	rollBack := b.disk.Remember()
+	c.exchange(b, a, "doc", "v2 the newest")
+	a.reconciler()
+	a.stopDaemon()
+	b.pull(rollBack)
+	b.reconciler()
+	one := c.settings.Nodes["node-1"]
+	delete(c.settings.Nodes, "node-1")
+	alone := c.settings
+	alone.DataRoot = b.disk.Root
+	encoded, err := json.Marshal(alone)
+	require.NoError(t, err)
+	replace(t, b.settingsFile(), string(encoded))
+	b.plugIn()
+	b.startReconciler()
+	c.eventually("it goes on by itself", b.sends)
+	c.settings.Nodes["node-1"] = one
+	c.publish()
+	a.startDaemon()
+	a.startReconciler()
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
+	require.True(t, anyHas(b, "doc.sync-conflict", "v1"))
+}
+
+// Syncthing's index is lost with the power, and so is what the disk hadn't
+// stored.
+func TestIndexIsLost(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	b.stored()
+	rollBack := b.disk.Remember()
+	c.exchange(b, a, "doc", "v2 the newest")
+	b.pull(rollBack)
+	index, err := filepath.Glob(filepath.Join(b.home, "index-*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, index)
+	for _, path := range index {
+		require.NoError(t, os.RemoveAll(path))
+	}
+	b.plugIn()
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
+	require.True(t, holdsAll(b))
+}
+
+// An error of Syncthing in the middle of settling is no end of it.
+func TestErrorWhileADiskIsSettled(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	b.stored()
+	rollBack := b.disk.Remember()
+	c.exchange(b, a, "doc", "v2")
+	b.pull(rollBack)
+	b.disk.Mount()
+	marker := b.folderMarker()
+	var happened atomic.Bool
+	b.around.Store(func(r *http.Request) func() {
+		if r.URL.Path != "/rest/db/scan" || !strings.Contains(r.URL.RawQuery, "sub=") || happened.Swap(true) {
+			return func() {}
+		}
+		_ = os.Rename(marker, marker+".away")
+		return func() { _ = os.Rename(marker+".away", marker) }
+	})
+	b.startDaemon()
+	c.atRest(a, b)
+	require.True(t, happened.Load())
+	c.eventually("the newest is everywhere", func() bool { return a.has("doc", "v2") && b.has("doc", "v2") })
+}
