@@ -88,7 +88,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newVersionCommand(a))
 	root.AddCommand(newSecretsCommand(a))
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDocsCommand(a), newPackageCommand(a))
-	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a))
+	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a), newImagesCommand(a))
 	root.AddCommand(newUpCommand(a), newStatusCommand(a), newDownCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
