@@ -29,8 +29,48 @@ type Archive struct {
 	Architecture string
 	Size         int64
 	SHA256       string
+	Compression  string  // one of Compressions
 	Images       []Named // sorted by name
 }
+
+// Plain is what an archive is without its compression.
+type Plain struct {
+	Size   int64
+	SHA256 string
+}
+
+// Plain measures the archive without its compression.
+func (a *Archive) Plain(ctx context.Context) (Plain, error) {
+	file, err := a.OpenPlain()
+	if err != nil {
+		return Plain{}, err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	size, err := io.Copy(sum, &cancelled{ctx, file})
+	return Plain{Size: size, SHA256: sumOf(sum).Hex}, err
+}
+
+// OpenPlain reads the archive without its compression.
+func (a *Archive) OpenPlain() (io.ReadCloser, error) {
+	file, err := os.Open(a.Path)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := decompressed(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return both{plain, file}, nil
+}
+
+// both closes a reader and what it reads from.
+type both struct {
+	io.ReadCloser
+	below io.Closer
+}
+
+func (b both) Close() error { return errors.Join(b.ReadCloser.Close(), b.below.Close()) }
 
 // Named is an image as an archive holds it.
 type Named struct {
@@ -48,11 +88,21 @@ func suffix(compression string) string {
 	return ".tar." + compression
 }
 
+// compressionOf tells by the name, as k3s does.
+func compressionOf(path string) string {
+	for _, compression := range Compressions {
+		if strings.HasSuffix(path, suffix(compression)) {
+			return compression
+		}
+	}
+	return "none"
+}
+
 // write makes the archive of some images for an architecture: a layout as OCI
 // describes it, with the names that containerd reads. The same images give the
 // same bytes. All blobs have to be in the cache.
 func (s *Store) write(ctx context.Context, path, compression, architecture string, contents []*Content, written func(bytes int64)) (*Archive, error) {
-	archive := &Archive{Path: path, Architecture: architecture}
+	archive := &Archive{Path: path, Architecture: architecture, Compression: compression}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	blobs := map[v1.Hash]v1.Descriptor{}
 	for _, c := range contents {
@@ -126,7 +176,7 @@ func (s *Store) writeFile(ctx context.Context, archive *Archive, compression str
 func compressor(w io.Writer, compression string) (io.WriteCloser, error) {
 	switch compression {
 	case "zst":
-		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
 	case "gz":
 		return gzip.NewWriter(w), nil
 	}
@@ -173,7 +223,7 @@ func ReadArchive(ctx context.Context, path string) (*Archive, error) {
 		return nil, err
 	}
 	defer file.Close()
-	archive := &Archive{Path: path}
+	archive := &Archive{Path: path, Compression: compressionOf(path)}
 	sum := sha256.New()
 	whole := io.TeeReader(&cancelled{ctx, file}, io.MultiWriter(sum, tally(func(n int64) { archive.Size += n })))
 	plain, err := decompressed(whole)

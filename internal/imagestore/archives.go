@@ -106,10 +106,8 @@ func (a *archives) read(ctx context.Context, file string) (map[string]held, erro
 	return nil, errors.New("is no archive of images: neither index.json nor manifest.json is in there")
 }
 
-// Decompressed gives the plain bytes of a file that may be compressed with gzip
+// decompressed gives the plain bytes of a file that may be compressed with gzip
 // or zstd, whatever its name.
-func Decompressed(file io.Reader) (io.ReadCloser, error) { return decompressed(file) }
-
 func decompressed(file io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(file, 1<<16)
 	magic, err := buffered.Peek(4)
