@@ -34,7 +34,7 @@ exactly that, whatever its owner does to the tag.`,
   hcchart images load --from usb-stick
   hcchart images mirror --to registry.home:5000`,
 	}
-	cmd.AddCommand(newImagesListCommand(a))
+	cmd.AddCommand(newImagesListCommand(a), newImagesLockCommand(a), newImagesSaveCommand(a), newImagesLoadCommand(a), newImagesMirrorCommand(a))
 	return cmd
 }
 
@@ -58,6 +58,7 @@ func (f *imagesFlags) addTo(cmd *cobra.Command) {
 // found are the images of a chart.
 type found struct {
 	chart  *chart.Chart
+	values map[string]any
 	images []imageset.Image
 	lock   *imageset.Lock // nil: there is no file
 }
@@ -97,7 +98,7 @@ func (f *imagesFlags) find(a *app, args []string, change func(map[string]any) ma
 	if len(images) == 0 {
 		return nil, fmt.Errorf("chart %s: runs no image with these values", c.Name)
 	}
-	return &found{chart: c, images: images, lock: lock}, nil
+	return &found{chart: c, values: given, images: images, lock: lock}, nil
 }
 
 func (f *imagesFlags) imagesOf(c *chart.Chart, given map[string]any, lock *imageset.Lock) (images []imageset.Image, suspects []string, err error) {

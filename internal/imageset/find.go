@@ -74,6 +74,18 @@ func (w *walker) add(image, container string) {
 	}
 }
 
+// pulled notes a container that asks the registry at every start: Kubernetes'
+// own rule is to do so for the tag latest.
+func (w *walker) pulled(image string, policy any) {
+	name, err := Normalise(image)
+	if err != nil {
+		return // add said it
+	}
+	if policy == "Always" || policy == nil && strings.HasSuffix(name, ":latest") {
+		w.set.images[name].AlwaysPulled = true
+	}
+}
+
 // walk looks below every value: a pod's template has no fixed place in kinds
 // that only their operator knows.
 func (w *walker) walk(value any, key string) {
@@ -91,6 +103,7 @@ func (w *walker) walk(value any, key string) {
 					if image, _ := entry["image"].(string); image != "" {
 						name, _ := entry["name"].(string)
 						w.add(image, name)
+						w.pulled(image, entry["imagePullPolicy"])
 					}
 				case "volumes":
 					mounted, _ := entry["image"].(map[string]any)

@@ -24,6 +24,9 @@ type Image struct {
 	Licence       string      `json:"licence,omitempty"`       // SPDX; empty: not known
 	Architectures []string    `json:"architectures,omitempty"` // as Go names them, sorted; empty: not known
 	Digest        string      `json:"digest,omitempty"`        // what the lock file says; empty: not locked
+	// AlwaysPulled says that a container asks the registry at every start: a copy
+	// on the board isn't enough.
+	AlwaysPulled bool `json:"alwaysPulled,omitempty"`
 }
 
 // Component is something that runs an image.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -82,4 +84,44 @@ func (l *Lock) Text() ([]byte, error) {
 	text.WriteString("# Written by `hcchart images lock`: what each image was then. Commit it; save and mirror refuse anything else.\n")
 	text.Write(body)
 	return text.Bytes(), nil
+}
+
+// Updated is the lock with what images are now, and what changed, a line each.
+// Images of others stay; another tag of an image that is among them goes.
+func (l *Lock) Updated(now map[string]Locked) (*Lock, []string) {
+	updated := &Lock{Images: maps.Clone(now)}
+	repositories := map[string]bool{}
+	for name := range now {
+		repositories[repository(name)] = true
+	}
+	var changes []string
+	if l != nil {
+		for name, before := range l.Images {
+			switch after, still := now[name]; {
+			case still && after.Digest != before.Digest:
+				changes = append(changes, fmt.Sprintf("%s: is %s now, was %s", name, after.Digest, before.Digest))
+			case still && !reflect.DeepEqual(after, before):
+				changes = append(changes, fmt.Sprintf("%s: was written down otherwise", name))
+			case !still && repositories[repository(name)]:
+				changes = append(changes, fmt.Sprintf("%s: is run no longer", name))
+			case !still:
+				updated.Images[name] = before
+			}
+		}
+	}
+	for name, locked := range now {
+		if _, known := l.Find(name); !known {
+			changes = append(changes, fmt.Sprintf("%s: is %s", name, locked.Digest))
+		}
+	}
+	slices.Sort(changes)
+	return updated, changes
+}
+
+// repository is a reference without its tag or digest.
+func repository(name string) string {
+	if at := strings.Index(name, "@"); at >= 0 {
+		return name[:at]
+	}
+	return name[:strings.LastIndex(name, ":")]
 }

@@ -45,7 +45,12 @@ func (a *archives) add(ctx context.Context, file string) error {
 			return err
 		}
 	}
-	images, err := a.read(ctx, file)
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	images, err := a.read(ctx, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -82,13 +87,8 @@ func (a *archives) add(ctx context.Context, file string) error {
 	return nil
 }
 
-func (a *archives) read(ctx context.Context, file string) (map[string]held, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	plain, err := decompressed(f)
+func (a *archives) read(ctx context.Context, file io.Reader) (map[string]held, error) {
+	plain, err := decompressed(file)
 	if err != nil {
 		return nil, err
 	}

@@ -126,20 +126,39 @@ func indexOf(platforms []platform) ([]byte, error) {
 	return json.Marshal(index)
 }
 
-// check compares content with what the lock says of it. A registry's content
-// was asked for by the locked digest; an archive may hold anything.
-func (c *Content) check(locked imageset.Locked, architectures []string) error {
-	if c.Root.Digest.String() == locked.Digest {
-		return nil
-	}
-	for _, architecture := range architectures {
-		p, err := c.platform(architecture)
-		if err != nil {
-			return err
+// fit says everything that is wrong with images before one of them is fetched:
+// each has to be made for these architectures (nil: those that it has), and to
+// be what the lock says.
+func fit(contents []*Content, lock *imageset.Lock, architectures []string) error {
+	var errs []error
+	for _, c := range contents {
+		wanted := architectures
+		if wanted == nil {
+			wanted = c.Architectures()
 		}
-		if want := locked.Manifests[architecture]; want != p.manifest.Digest.String() {
-			return fmt.Errorf("%s: is %s for %s, the lock file says %s; if the new one is wanted, `hcchart images lock` writes it down", c.Reference, p.manifest.Digest, architecture, cmp.Or(want, "there is none"))
+		locked, isLocked := lock.Find(c.Reference)
+		for _, architecture := range wanted {
+			p, err := c.platform(architecture)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			// A registry was asked for the locked digest; an archive may hold anything.
+			if want := locked.Manifests[architecture]; isLocked && c.Root.Digest.String() != locked.Digest && want != p.manifest.Digest.String() {
+				errs = append(errs, fmt.Errorf("%s: is %s for %s, the lock file says %s; if the new one is wanted, `hcchart images lock` writes it down",
+					c.Reference, p.manifest.Digest, architecture, cmp.Or(want, "nothing of it")))
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// unlocked counts what the lock doesn't hold.
+func unlocked(contents []*Content, lock *imageset.Lock) (count int) {
+	for _, c := range contents {
+		if _, ok := lock.Find(c.Reference); !ok {
+			count++
+		}
+	}
+	return count
 }

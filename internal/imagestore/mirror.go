@@ -53,7 +53,7 @@ func (m *Mirror) Run(ctx context.Context) (copied int, err error) {
 		if contents, err = m.Store.Find(ctx, references, m.Lock); err != nil {
 			return err
 		}
-		return m.fits(contents)
+		return fit(contents, m.Lock, m.Architectures)
 	}); err != nil {
 		return 0, err
 	}
@@ -78,25 +78,6 @@ func (m *Mirror) unambiguous() error {
 			errs = append(errs, fmt.Errorf("%s and %s would both become %s; give one of them another name, or another mirror", other, c.From, c.To))
 		}
 		from[c.To] = c.From
-	}
-	return errors.Join(errs...)
-}
-
-// fits says whether the images have what is wanted of them.
-func (m *Mirror) fits(contents []*Content) error {
-	var errs []error
-	for _, c := range contents {
-		architectures := m.Architectures
-		if architectures == nil {
-			architectures = c.Architectures()
-		}
-		for _, architecture := range architectures {
-			_, err := c.platform(architecture)
-			errs = append(errs, err)
-		}
-		if locked, ok := m.Lock.Find(c.Reference); ok && errors.Join(errs...) == nil {
-			errs = append(errs, c.check(locked, architectures))
-		}
 	}
 	return errors.Join(errs...)
 }

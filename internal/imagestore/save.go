@@ -2,7 +2,6 @@ package imagestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,21 +31,8 @@ func (s *Save) Run(ctx context.Context) ([]*Archive, error) {
 		if contents, err = s.Store.Find(ctx, s.References, s.Lock); err != nil {
 			return err
 		}
-		unlocked := 0
-		var errs []error
-		for _, c := range contents {
-			if locked, ok := s.Lock.Find(c.Reference); ok {
-				errs = append(errs, c.check(locked, s.Architectures))
-				continue
-			}
-			unlocked++
-			for _, architecture := range s.Architectures {
-				_, err := c.platform(architecture)
-				errs = append(errs, err)
-			}
-		}
-		step.Done("%d, %d of them not in the lock file", len(contents), unlocked)
-		return errors.Join(errs...)
+		step.Done("%d, %d of them not in the lock file", len(contents), unlocked(contents, s.Lock))
+		return fit(contents, s.Lock, s.Architectures)
 	})
 	if err != nil {
 		return nil, err

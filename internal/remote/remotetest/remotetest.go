@@ -75,7 +75,7 @@ func Serve(t testing.TB, home string) *Board {
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", "id_ed25519"), pem.EncodeToMemory(block), 0o600))
-	known := knownhosts.Line([]string{net.JoinHostPort("127.0.0.1", strconv.Itoa(b.Port))}, b.Key)
+	known := knownhosts.Line([]string{net.JoinHostPort("127.0.0.1", strconv.Itoa(b.Port)), net.JoinHostPort("localhost", strconv.Itoa(b.Port))}, b.Key)
 	require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", "known_hosts"), []byte(known+"\n"), 0o600))
 	return b
 }
