@@ -129,12 +129,16 @@ func (b *Board) keepAlive() {
 func (b *Board) Close() error {
 	close(b.closed)
 	err := b.client.Close()
+	if errors.Is(err, net.ErrClosed) { // an interrupt did
+		err = nil
+	}
 	b.watch.Wait()
 	return errors.Join(err, b.agent.Close())
 }
 
 // Run runs a script of the POSIX shell as root. An error carries what the
-// script said on its standard error.
+// script said on its standard error. The end of the context closes the
+// connection; what reads its input ends with it.
 func (b *Board) Run(ctx context.Context, script string, in io.Reader, out io.Writer) error {
 	session, err := b.client.NewSession()
 	if err != nil {
@@ -143,10 +147,9 @@ func (b *Board) Run(ctx context.Context, script string, in io.Reader, out io.Wri
 	defer session.Close()
 	var said tail
 	session.Stdin, session.Stdout, session.Stderr = in, out, &said
-	stop := context.AfterFunc(ctx, func() {
-		_ = session.Signal(ssh.SIGTERM)
-		_ = session.Close()
-	})
+	// The whole connection: OpenSSH signals no command of root's, and holds the
+	// session open until the command ends by itself (measured).
+	stop := context.AfterFunc(ctx, func() { _ = b.client.Close() })
 	defer stop()
 	command := "sh -c " + Quote(script)
 	if b.target.User != "root" {

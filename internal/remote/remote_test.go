@@ -3,17 +3,22 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -158,4 +163,77 @@ func TestInterruptEndsARunningScript(t *testing.T) {
 	}()
 	err := connection.Run(ctx, "echo started; exec sleep 1", nil, writer)
 	require.True(t, errors.Is(err, context.Canceled), err)
+}
+
+// TestRealSSHD logs in to OpenSSH's own server.
+func TestRealSSHD(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long test: go test ./internal/remote, as root")
+	}
+	program, err := exec.LookPath("sshd")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root and sshd: run ./test/daemons.sh, or `apt-get install openssh-server && go test ./internal/remote` as root")
+	}
+	_, target, home := board(t) // for its home with a key
+	mine, err := ssh.ParsePrivateKey(read(t, filepath.Join(home, ".ssh", "id_ed25519")))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(home, "authorized"), ssh.MarshalAuthorizedKey(mine.PublicKey()), 0o600))
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	old, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	settings := "AuthorizedKeysFile " + home + "/authorized\nStrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n"
+	for name, key := range map[string]crypto.PrivateKey{"ed25519": ed, "rsa": old} {
+		block, err := ssh.MarshalPrivateKey(key, "")
+		require.NoError(t, err)
+		file := filepath.Join(home, "host-"+name)
+		require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
+		settings += "HostKey " + file + "\n"
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	target.Port = listener.Addr().(*net.TCPAddr).Port
+	require.NoError(t, listener.Close())
+	settings += "ListenAddress 127.0.0.1:" + strconv.Itoa(target.Port) + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(home, "sshd_config"), []byte(settings), 0o600))
+	var log bytes.Buffer
+	sshd := exec.Command(program, "-D", "-e", "-f", filepath.Join(home, "sshd_config"))
+	sshd.Stderr = &log
+	sshd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, sshd.Start())
+	t.Cleanup(func() {
+		_ = sshd.Process.Signal(syscall.SIGTERM)
+		_ = sshd.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	// It prefers the key that isn't known here.
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(target.Port))
+	known, err := ssh.NewPublicKey(old.Public())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", "known_hosts"), []byte(knownhosts.Line([]string{address}, known)+"\n"), 0o600))
+	require.Eventually(t, func() bool {
+		connection, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = connection.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 20*time.Millisecond)
+
+	connection := dial(t, target)
+	var out bytes.Buffer
+	require.NoError(t, connection.Run(t.Context(), "wc -c; id -u; echo \"it's\"", bytes.NewReader(make([]byte, 3_000_000)), &out))
+	require.Equal(t, "3000000\n0\nit's\n", out.String())
+	require.EqualError(t, connection.Run(t.Context(), "echo no such thing >&2; exit 3", nil, nil), "node-1: no such thing")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, connection.Run(ctx, "sleep 60", nil, nil), context.DeadlineExceeded)
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return content
 }
