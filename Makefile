@@ -157,8 +157,9 @@ images: ## Container images as archives, in dist/images (root)
 	$(GO) run ./images build
 
 .PHONY: dist
-dist: build ## Charts packaged for a machine without internet, in dist/charts
+dist: build images ## What a machine without internet needs, in dist: the charts, and our own images for this machine's architecture (root)
 	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
+	$(GO) run ./images archive
 
 .PHONY: kube-schemas
 kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the tool names (downloads them)
