@@ -258,16 +258,9 @@ type Annotation struct {
 // Annotations returns an annotation of this chart and of those below it that
 // the values enable, where they have it.
 func (c *Chart) Annotations(key string, values map[string]any) ([]Annotation, error) {
-	h, err := c.helm()
+	h, _, err := c.merged(values)
 	if err != nil {
 		return nil, err
-	}
-	given, err := copyValues(values)
-	if err != nil {
-		return nil, err
-	}
-	if err := chartutil.ProcessDependenciesWithMerge(h, given); err != nil {
-		return nil, fmt.Errorf("chart %s: %w", c.Name, err)
 	}
 	return annotations(h, key), nil
 }
