@@ -255,6 +255,28 @@ func TestRealContainerd(t *testing.T) {
 	})
 }
 
+// What images/build makes runs after it went through an archive.
+func TestRealContainerdRunsWhatWasLoaded(t *testing.T) {
+	socket := containerd(t)
+	found, err := filepath.Glob("../../dist/images/agent-*.tar")
+	require.NoError(t, err)
+	if len(found) != 1 {
+		t.Skip("needs our own images: run `make images` as root")
+	}
+	const reference = "ghcr.io/tmorin/homecloud/agent:0.1.0"
+	store, err := imagestore.Open(t.Context(), imagestore.Options{Cache: t.TempDir(), Archives: []string{reference + "=" + found[0]}})
+	require.NoError(t, err)
+	save := imagestore.Save{Store: store, References: []string{reference}, Architectures: []string{runtime.GOARCH}, Out: t.TempDir(), Name: "test", Compression: "zst", Steps: term.NewSteps(io.Discard)}
+	archives, err := save.Run(t.Context())
+	require.NoError(t, err)
+	load := imageload.Load{Name: "this machine", Host: remote.Here{}, Local: true, Containerd: socket, Archives: archives, Steps: term.NewSteps(io.Discard)}
+	_, err = load.Run(t.Context())
+	require.NoError(t, err)
+	out, err := exec.Command("ctr", "--address", socket, "--namespace", "k8s.io", "run", "--rm", reference, "test", "/homecloud-agent", "version").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "homecloud-agent ")
+}
+
 // An image that a chart names by its digest: the board holds one architecture of
 // its index, under the index's digest.
 func TestRealContainerdTakesAnImageNamedByDigest(t *testing.T) {

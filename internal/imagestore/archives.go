@@ -54,8 +54,11 @@ func (a *archives) add(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	if as == "" {
+		delete(images, "")
+	}
 	if len(images) == 0 {
-		return fmt.Errorf("%s: holds no image with a name", file)
+		return fmt.Errorf("%s: holds no image with a name; write REFERENCE=%[1]s", file)
 	}
 	if as != "" {
 		var only []platform
@@ -315,6 +318,9 @@ func (u *unpacked) dockerArchive() (map[string]held, error) {
 		p, err := u.platform(text, v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(len(text)), Digest: digest})
 		if err != nil {
 			return nil, err
+		}
+		if len(entry.RepoTags) == 0 {
+			images[""] = held{platforms: append(images[""].platforms, p)}
 		}
 		for _, tag := range entry.RepoTags {
 			name, err := imageset.Normalise(tag)

@@ -42,6 +42,7 @@ type faulty struct {
 	cut   int64                   // after so many bytes of a blob the connection ends; 0: never
 	spoil bool                    // send other bytes than asked for
 	whole bool                    // know nothing of ranges
+	hang  bool                    // say nothing more instead of ending
 	no    func(*http.Request) int // a status to refuse with; 0: don't
 }
 
@@ -52,10 +53,13 @@ func newRegistry(t *testing.T) *faulty {
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mutex.Lock()
 		f.asked = append(f.asked, r.Method+" "+r.URL.Path)
-		cut, spoil, whole := f.cut, f.spoil, f.whole
+		cut, spoil, whole, hang := f.cut, f.spoil, f.whole, f.hang
 		if f.no != nil {
 			if status := f.no(r); status != 0 {
 				f.mutex.Unlock()
+				if status == http.StatusUnauthorized {
+					w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+				}
 				http.Error(w, `{"errors":[{"code":"DENIED"}]}`, status)
 				return
 			}
@@ -68,7 +72,7 @@ func newRegistry(t *testing.T) *faulty {
 		if whole {
 			r.Header.Del("Range")
 		}
-		real.ServeHTTP(&cable{ResponseWriter: w, f: f, left: cut, cut: cut > 0, spoil: spoil}, r)
+		real.ServeHTTP(&cable{ResponseWriter: w, f: f, left: cut, cut: cut > 0, spoil: spoil, hang: hang, ended: r.Context().Done()}, r)
 	}))
 	t.Cleanup(f.Close)
 	f.host = strings.TrimPrefix(f.URL, "http://")
@@ -88,9 +92,10 @@ func refuse(status int, method, part string) func(*http.Request) int {
 // cable is torn after some bytes.
 type cable struct {
 	http.ResponseWriter
-	f          *faulty
-	left       int64
-	cut, spoil bool
+	f                *faulty
+	left             int64
+	cut, spoil, hang bool
+	ended            <-chan struct{}
 }
 
 func (c *cable) Write(p []byte) (int, error) {
@@ -98,6 +103,9 @@ func (c *cable) Write(p []byte) (int, error) {
 		_, _ = c.write(p[:c.left])
 		if flusher, ok := c.ResponseWriter.(http.Flusher); ok {
 			flusher.Flush()
+		}
+		if c.hang {
+			<-c.ended
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -260,6 +268,43 @@ func TestSaveGoesOnWhereItWasCutOff(t *testing.T) {
 	third, asked := r.counts()
 	require.Zero(t, third, "what is in the cache isn't fetched")
 	require.Len(t, slices.DeleteFunc(asked, func(s string) bool { return s == "GET /v2/" }), 1, "only what the tag means is asked")
+}
+
+func TestRegistryThatFallsSilentIsGivenUp(t *testing.T) {
+	r := newRegistry(t)
+	reference := r.push(t, "a/one:1.0", 100_000, "amd64")
+	r.set(func() { r.cut, r.hang = 10_000, true })
+	store := open(t, imagestore.Options{})
+	store.Impatient()
+	_, err := save(store, t.TempDir(), []string{reference}, "amd64").Run(t.Context())
+	require.ErrorContains(t, err, r.host+" sent nothing for 100ms")
+}
+
+// Whoever logged in with docker is known, also where a blob is continued.
+func TestAccountOfDockerIsUsed(t *testing.T) {
+	r, home := newRegistry(t), newRegistry(t)
+	reference := r.push(t, "a/one:1.0", 50_000, "amd64")
+	guard := func(q *http.Request) int {
+		if user, word, _ := q.BasicAuth(); user != "alice" || word != "secret" {
+			return http.StatusUnauthorized
+		}
+		return 0
+	}
+	r.set(func() { r.no, r.cut = guard, 40_000 })
+	home.set(func() { home.no = guard })
+	folder := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", folder)
+	cache := t.TempDir()
+	_, err := save(open(t, imagestore.Options{Cache: cache}), t.TempDir(), []string{reference}, "amd64").Run(t.Context())
+	require.ErrorContains(t, err, "refuses it (401)")
+
+	config := `{"auths": {"` + r.host + `": {"auth": "YWxpY2U6c2VjcmV0"}, "` + home.host + `": {"auth": "YWxpY2U6c2VjcmV0"}}}`
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600))
+	store := open(t, imagestore.Options{Cache: cache})
+	_, err = save(store, t.TempDir(), []string{reference}, "amd64").Run(t.Context())
+	require.NoError(t, err)
+	_, err = mirror(store, imagestore.Copy{From: reference, To: imageset.Mirrored(reference, home.host)}).Run(t.Context())
+	require.NoError(t, err)
 }
 
 func TestRegistryWithoutRangesIsReadFromTheBeginning(t *testing.T) {

@@ -22,15 +22,23 @@ import (
 
 // registries is the source that a reference names itself.
 type registries struct {
-	cache    *Cache
-	insecure bool // plain HTTP is fine, for any registry
+	cache     *Cache
+	insecure  bool // plain HTTP is fine, for any registry
+	transport http.RoundTripper
+	stalled   time.Duration // how long a registry may send nothing in the middle of a blob
 
 	mutex   sync.Mutex
 	clients map[string]*http.Client // by repository
 }
 
 func newRegistries(cache *Cache, insecure bool) *registries {
-	return &registries{cache: cache, insecure: insecure, clients: map[string]*http.Client{}}
+	r := &registries{cache: cache, insecure: insecure, stalled: time.Minute, clients: map[string]*http.Client{}, transport: remote.DefaultTransport}
+	if usual, is := remote.DefaultTransport.(*http.Transport); is {
+		patient := usual.Clone()
+		patient.ResponseHeaderTimeout = 2 * time.Minute // also what a registry needs to look at a large layer
+		r.transport = patient
+	}
+	return r
 }
 
 // parse reads a reference. A registry on this machine is asked without TLS.
@@ -46,7 +54,7 @@ func (r *registries) parse(reference string) (name.Reference, error) {
 // docker's configuration.
 func (r *registries) options(ctx context.Context) []remote.Option {
 	return []remote.Option{
-		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("hcchart"),
+		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("hcchart"), remote.WithTransport(r.transport),
 	}
 }
 
@@ -156,9 +164,6 @@ func (r *registries) small(ctx context.Context, reference string, blob v1.Descri
 	return text, nil
 }
 
-// stalled is how long a registry may send nothing in the middle of a blob.
-const stalled = time.Minute
-
 func (r *registries) open(ctx context.Context, reference string, blob v1.Descriptor, offset int64) (io.ReadCloser, int64, error) {
 	named, err := r.parse(reference)
 	if err != nil {
@@ -179,7 +184,6 @@ func (r *registries) open(ctx context.Context, reference string, blob v1.Descrip
 	if offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, blob.Size-1))
 	}
-	silence := time.AfterFunc(stalled, func() { cancel(fmt.Errorf("sent nothing for %s", stalled)) })
 	response, err := client.Do(request)
 	if err == nil {
 		if err = transport.CheckError(response, http.StatusOK, http.StatusPartialContent); err != nil {
@@ -187,15 +191,15 @@ func (r *registries) open(ctx context.Context, reference string, blob v1.Descrip
 		}
 	}
 	if err != nil {
-		silence.Stop()
 		cancel(nil)
 		return nil, 0, registryError(reference, repository.Registry, blob.Digest, err)
 	}
+	silence := time.AfterFunc(r.stalled, func() { cancel(fmt.Errorf("%s sent nothing for %s", repository.RegistryStr(), r.stalled)) })
 	start := int64(0)
 	if response.StatusCode == http.StatusPartialContent {
 		start = offset
 	}
-	return &body{ReadCloser: response.Body, ctx: ctx, cancel: cancel, silence: silence}, start, nil
+	return &body{ReadCloser: response.Body, ctx: ctx, cancel: cancel, silence: silence, patience: r.stalled}, start, nil
 }
 
 // body gives up when the other side falls silent.
@@ -204,11 +208,13 @@ type body struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	silence *time.Timer
+
+	patience time.Duration
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.silence.Reset(stalled)
+	b.silence.Reset(b.patience)
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
 		err = context.Cause(b.ctx)
 	}
@@ -232,7 +238,7 @@ func (r *registries) client(ctx context.Context, repository name.Repository) (*h
 	if err != nil {
 		return nil, err
 	}
-	loggedIn, err := transport.NewWithContext(ctx, repository.Registry, auth, remote.DefaultTransport, []string{repository.Scope(transport.PullScope)})
+	loggedIn, err := transport.NewWithContext(ctx, repository.Registry, auth, r.transport, []string{repository.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err
 	}
