@@ -6,6 +6,10 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,8 +24,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
+	"github.com/tmorin/homecloud/internal/imageset"
 	"github.com/tmorin/homecloud/internal/remote/remotetest"
+	"github.com/tmorin/homecloud/internal/values"
 )
 
 // setUpImages gives a script a registry and a board.
@@ -66,6 +73,64 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
 	}
 	ts.Check(remote.WriteIndex(reference, index))
+}
+
+// publish puts the images of homecloud into the registry, and writes values that
+// take them from there.
+func publish(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: publish VALUES ARCHITECTURE...")
+	}
+	var list struct {
+		Images map[string]struct {
+			Production struct{ Repository, Tag string }
+			Values     []string
+		}
+	}
+	content, err := os.ReadFile("../../images/images.yaml")
+	ts.Check(err)
+	ts.Check(yaml.Unmarshal(content, &list))
+	all := map[string]any{}
+	for _, image := range list.Images {
+		published := imageset.Mirrored(image.Production.Repository, ts.Getenv("REGISTRY"))
+		push(ts, false, append([]string{published + ":" + image.Production.Tag}, args[1:]...))
+		for _, place := range image.Values {
+			value := map[string]any{"repository": published}
+			for _, key := range slices.Backward(strings.Split(place, ".")) {
+				value = map[string]any{key: value}
+			}
+			all = values.Merge(all, value)
+		}
+	}
+	text, err := yaml.Marshal(all)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+// page writes what a page of the documentation says is executed as a script,
+// where the words of the page are those of the test: page PAGE SCRIPT WORD=WORD...
+func page(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: page PAGE SCRIPT WORD=WORD...")
+	}
+	text, err := os.ReadFile(filepath.Join("../../docs", args[0]))
+	ts.Check(err)
+	blocks := regexp.MustCompile("(?s)<!-- executed by cmd/hcchart: images_offline -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if blocks == nil {
+		ts.Fatalf("%s: nothing in there is executed", args[0])
+	}
+	script := ""
+	for _, block := range blocks {
+		script += block[1]
+	}
+	for _, pair := range args[2:] {
+		from, to, _ := strings.Cut(pair, "=")
+		if !strings.Contains(script, from) {
+			ts.Fatalf("%s: doesn't say %s", args[0], from)
+		}
+		script = strings.ReplaceAll(script, from, to)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(script), 0o600))
 }
 
 // Where a mirror is asked for is a name, not an address of the web.

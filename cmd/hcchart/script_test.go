@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "push": push,
+			"exits": exits, "push": push, "publish": publish, "page": page,
 		},
 	})
 }
