@@ -129,9 +129,9 @@ func TestMirrorFromArchives(t *testing.T) {
 
 func TestTwoImagesThatWouldBecomeOneAreRefused(t *testing.T) {
 	home := newRegistry(t)
-	m := mirror(open(t, imagestore.Options{}), imagestore.Copy{From: "ghcr.io/a/b:1", To: home.host + "/a/b:1"}, imagestore.Copy{From: "quay.io/a/b:1", To: home.host + "/a/b:1"})
+	m := mirror(open(t, imagestore.Options{}), imagestore.Copy{From: "ghcr.io/a/b:1", To: home.host + "/a/b:1"}, imagestore.Copy{From: "registry.example/a/b:1", To: home.host + "/a/b:1"})
 	_, err := m.Run(t.Context())
-	require.EqualError(t, err, "ghcr.io/a/b:1 and quay.io/a/b:1 would both become "+home.host+"/a/b:1; give one of them another name, or another mirror")
+	require.EqualError(t, err, "ghcr.io/a/b:1 and registry.example/a/b:1 would both become "+home.host+"/a/b:1; give one of them another name, or another mirror")
 }
 
 func TestRegistryThatWantsAnAccountSaysSo(t *testing.T) {
