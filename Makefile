@@ -51,7 +51,7 @@ test-quick: ## Unit tests and command scripts: no root, no cluster
 	$(call part,unit tests and command scripts,$(GO) test -short ./... && $(GO) test -C test/lab -short ./... && $(GO) test -C test ./cloud/... && $(GO) test -C test/e2e/k3d ./...)
 
 .PHONY: test-daemons
-test-daemons: bin/lab bin/syncthing images ## Our code beside the real daemons that it starts, configures and asks (root)
+test-daemons: bin/lab bin/syncthing bin/sshd images ## Our code beside the real daemons that it starts, configures and asks (root)
 	$(call part,code beside real daemons,GO=$(GO) ./test/daemons.sh)
 
 .PHONY: test-charts
@@ -122,6 +122,11 @@ SYNCTHING_TAGS := noassets,noupgrade
 bin/syncthing: images/syncthing/go.sum
 	$(call part,build $(@F),CGO_ENABLED=0 $(GO) build -C images/syncthing -trimpath -tags $(SYNCTHING_TAGS) -o $(CURDIR)/$@ github.com/syncthing/syncthing/cmd/syncthing)
 
+# OpenSSH's server for tests, out of Debian's package: an installed one would listen at once.
+bin/sshd:
+	@mkdir -p bin; work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && (cd "$$work" && apt-get download -q -q -o APT::Sandbox::User=root openssh-server) \
+	 && dpkg-deb --fsys-tarfile "$$work"/openssh-server_*.deb | tar -xO ./usr/sbin/sshd >$@.partial && chmod 755 $@.partial && mv $@.partial $@
+
 # k3d is a module of its own: what it links doesn't agree with what Helm links.
 .PHONY: bin/k3d-driver
 bin/k3d-driver:
@@ -152,8 +157,9 @@ images: ## Container images as archives, in dist/images (root)
 	$(GO) run ./images build
 
 .PHONY: dist
-dist: build ## Charts packaged for a machine without internet, in dist/charts
+dist: build images ## What a machine without internet needs, in dist: the charts, and our own images for this machine's architecture (root)
 	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
+	$(GO) run ./images archive
 
 .PHONY: kube-schemas
 kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the tool names (downloads them)
@@ -171,7 +177,7 @@ lint: bin/golangci-lint ## Linters, formatting, generated files up to date
 
 # What `make up` and the tests need of Debian beside Go. Installed only when something is missing, and said so.
 PACKAGES := buildah ca-certificates conntrack containerd containernetworking-plugins btrfs-progs e2fsprogs ethtool ipset \
-            iproute2 iptables kmod libnfs-utils mmdebstrap nftables procps runc smbclient util-linux
+            iproute2 iptables kmod libnfs-utils libwrap0 mmdebstrap nftables procps runc smbclient util-linux
 .PHONY: deps
 deps:
 	@missing=$$(dpkg-query -W -f '$${db:Status-Status} $${binary:Package}\n' $(PACKAGES) 2>/dev/null | awk '$$1 == "installed" { sub(/:.*/, "", $$2); print $$2 }' \

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,15 +21,32 @@ type edit struct {
 	old, new     string // as written in the file
 }
 
-// generate makes the charts' values name the production references. Only the
-// scalars themselves are touched: comments and layout are people's.
+// factsPath is what hcchart knows about our images at run time, seen from the
+// project's folder.
+const factsPath = "internal/imageset/ours.yaml"
+
+// generate makes the charts' values name the production references, and tells
+// hcchart what the images are. Of values only the scalars themselves are
+// touched: comments and layout are people's.
 func generate(out io.Writer, dir string, list *List, check bool) error {
 	edits, err := findEdits(dir, list)
 	if err != nil {
 		return err
 	}
+	facts, err := list.facts()
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(filepath.Join(dir, factsPath))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	stale := !bytes.Equal(old, facts)
 	if check {
 		var errs []error
+		if stale {
+			errs = append(errs, fmt.Errorf("%s: isn't what images/images.yaml says", factsPath))
+		}
 		for _, e := range edits {
 			errs = append(errs, fmt.Errorf("%s:%d: %s is %s, images/images.yaml says %s", e.path, e.line, e.key, e.old, e.new))
 		}
@@ -54,7 +72,33 @@ func generate(out io.Writer, dir string, list *List, check bool) error {
 	for _, e := range edits {
 		fmt.Fprintf(out, "%s:%d: %s: %s\n", e.path, e.line, e.key, e.new)
 	}
+	if stale {
+		fmt.Fprintln(out, factsPath)
+		return os.WriteFile(filepath.Join(dir, factsPath), facts, 0o644)
+	}
 	return nil
+}
+
+// facts is what hcchart has built in: an image's names, licence and
+// architectures.
+func (l *List) facts() ([]byte, error) {
+	type facts struct {
+		Repositories  []string `yaml:"repositories,flow"`
+		Licence       string   `yaml:"licence"`
+		Architectures []string `yaml:"architectures,flow"`
+	}
+	var all []facts
+	for _, image := range l.Images {
+		all = append(all, facts{[]string{image.Production.Repository, localRepository + image.Name}, image.Licence, image.Architectures})
+	}
+	var text bytes.Buffer
+	text.WriteString("# Written from images/images.yaml by `go run ./images generate`.\n")
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(all); err != nil {
+		return nil, err
+	}
+	return text.Bytes(), encoder.Close()
 }
 
 // findEdits compares the list with the charts. Each value must be there

@@ -43,6 +43,7 @@ func newRootCommand(out, errOut io.Writer) *cobra.Command {
 		newGenerateCommand(&root),
 		newBinariesCommand(&root),
 		newBuildCommand(&root),
+		newArchiveCommand(&root),
 	)
 	return cmd
 }
@@ -133,6 +134,33 @@ made again only when something that goes into it has changed.`,
 	}
 	cmd.Flags().StringVar(&b.out, "out", "dist/images", "`folder` that gets the archives")
 	cmd.Flags().BoolVar(&b.refresh, "refresh", false, "make everything anew, with the packages that Debian has now")
+	return cmd
+}
+
+func newArchiveCommand(root *string) *cobra.Command {
+	var from, out string
+	cmd := &cobra.Command{
+		Use:   "archive",
+		Short: "Make one archive of our own images, for boards without internet",
+		Long: `archive puts our own images that build made into one archive, under their
+published names: OUT/homecloud-own-images-ARCHITECTURE.tar.zst and its sum. It is
+for this machine's architecture; another one is made on such a machine.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, list, err := openProject(*root)
+			if err != nil {
+				return err
+			}
+			made, err := archive(cmd.Context(), list, from, out, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), made.Path)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "dist/images", "`folder` with what build made")
+	cmd.Flags().StringVar(&out, "out", "dist", "`folder` for the archive")
 	return cmd
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the unit tests of our own code beside the real daemons that it starts, configures and asks: the long ones, which
-# `go test -short` leaves out. keepalived and NFS-Ganesha come out of the images, so that nothing of them is installed on
-# this machine; the API server is the lab's. A test that can't run here is a failure, but for those named below.
+# `go test -short` leaves out. keepalived and NFS-Ganesha come out of the images and OpenSSH's server out of its package, so
+# that nothing of them is installed on this machine; the API server is the lab's, containerd is its test's. A test that
+# can't run here is a failure, but for those named below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${GO:=go}"
@@ -26,6 +27,13 @@ exec unshare --mount sh -c 'cd $root/root; for folder in proc sys dev run tmp; d
 SCRIPT
   chmod 755 "$work/bin/$1"
 }
+# OpenSSH's server, whose user and whose folder aren't on this machine: in a view of it that has them.
+{ echo 'root:*:0:0::/root:/bin/sh'; echo 'sshd:*:65533:65534::/run/sshd:/usr/sbin/nologin'; } >"$work/passwd"
+cat >"$work/bin/sshd" <<SCRIPT
+#!/bin/sh
+exec unshare --mount sh -c 'mount --bind $work/passwd /etc/passwd && mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec $PWD/bin/sshd "\$@"' sshd "\$@"
+SCRIPT
+chmod 755 "$work/bin/sshd"
 provide keepalived keepalived
 provide ganesha.nfsd nas
 

@@ -232,7 +232,7 @@ func (f *checkFlags) checker(ctx context.Context, a *app, name string) (*check.C
 		c.Provided = append(c.Provided, provided)
 	}
 	if isOurs(name) {
-		cluster, err := config.LoadFrom(a.file, a.in)
+		cluster, err := a.cluster()
 		if err != nil {
 			return nil, err
 		}

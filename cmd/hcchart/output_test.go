@@ -43,6 +43,7 @@ var printing = []string{
 	"secrets list", "secrets list -o json", "secrets list -o yaml",
 	"secrets get users.alice", "secrets get syncthing.box.cert",
 	"secrets recipients", "secrets render",
+	"images list", "images list -o json", "images list -o yaml", "images list -o plain",
 }
 
 // Files that are made with > are compared and committed.

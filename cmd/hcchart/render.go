@@ -89,7 +89,7 @@ func chartAndValues(a *app, flags *chartFlags, name string) (*chart.Chart, map[s
 	if err != nil {
 		return nil, nil, err
 	}
-	cluster, err := config.LoadFrom(a.file, a.in)
+	cluster, err := a.cluster()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/term"
 )
 
@@ -22,6 +23,8 @@ type app struct {
 
 	file     string // --file: the cluster file, "-" for standard input
 	logLevel string // --log-level
+
+	loaded *config.Cluster // the cluster file, once it was read
 
 	// started is set when flags and arguments were understood: whatever fails
 	// before is wrong usage.
@@ -49,6 +52,18 @@ var errDifferences = errors.New("differences found")
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// cluster reads the cluster file, once: standard input can't be read again.
+func (a *app) cluster() (*config.Cluster, error) {
+	if a.loaded == nil {
+		cluster, err := config.LoadFrom(a.file, a.in)
+		if err != nil {
+			return nil, err
+		}
+		a.loaded = cluster
+	}
+	return a.loaded, nil
+}
 
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -88,7 +103,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newVersionCommand(a))
 	root.AddCommand(newSecretsCommand(a))
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDocsCommand(a), newPackageCommand(a))
-	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a))
+	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a), newImagesCommand(a))
 	root.AddCommand(newUpCommand(a), newStatusCommand(a), newDownCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -25,7 +25,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar: input, commands, expected output
 // and exit codes in one readable text each. In a script, "exits CODE COMMAND"
 // wants exactly that exit code; $EXAMPLES and $CHARTS are the folders of the
-// repository, $CLUSTER is the URL of an empty cluster, $OPENAPI is a folder of Kubernetes' OpenAPI documents. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
+// repository, $CLUSTER is the URL of an empty cluster, $OPENAPI is a folder of
+// Kubernetes' OpenAPI documents. Scripts about images have a registry, $REGISTRY,
+// into which "push REFERENCE ARCHITECTURE..." puts one, and a board with k3s that
+// listens on $PORT, its files below $BOARD. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -46,10 +49,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CLUSTER", cluster.URL)
 			env.Setenv("OPENAPI", openAPI)
 			env.Setenv("NO_COLOR", "1")
+			if strings.HasPrefix(filepath.Base(env.WorkDir), "script-images") {
+				setUpImages(t, env)
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits": exits, "push": push, "publish": publish, "page": page,
 		},
 	})
 }

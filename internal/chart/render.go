@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
+	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/release"
@@ -246,4 +247,30 @@ func (r *Rendering) Objects() int {
 		return 0 // Helm parsed it before
 	}
 	return len(found)
+}
+
+// Annotation is what a chart says about itself in its Chart.yaml.
+type Annotation struct {
+	Chart string // its name
+	Text  string
+}
+
+// Annotations returns an annotation of this chart and of those below it that
+// the values enable, where they have it.
+func (c *Chart) Annotations(key string, values map[string]any) ([]Annotation, error) {
+	h, _, err := c.merged(values)
+	if err != nil {
+		return nil, err
+	}
+	return annotations(h, key), nil
+}
+
+func annotations(h *helmchart.Chart, key string) (found []Annotation) {
+	if text := h.Metadata.Annotations[key]; text != "" {
+		found = append(found, Annotation{Chart: h.Name(), Text: text})
+	}
+	for _, sub := range h.Dependencies() {
+		found = append(found, annotations(sub, key)...)
+	}
+	return found
 }
