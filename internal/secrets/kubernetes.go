@@ -60,6 +60,18 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 	return secrets, nil
 }
 
+// KubernetesNames lists the Secrets that Kubernetes computes, by name.
+func KubernetesNames(cluster *config.Cluster, release string) []string {
+	names := []string{config.UsersSecret(release)}
+	if len(cluster.DNAS.Nodes) > 0 {
+		names = append(names, config.PeersSecret(release))
+	}
+	for _, node := range cluster.DNAS.Nodes {
+		names = append(names, config.SyncthingSecret(release, node))
+	}
+	return names
+}
+
 // CloudAnnotation is on Secrets and says which cloud they belong to.
 const CloudAnnotation = "homecloud/cloud"
 
