@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/cloud"
@@ -82,9 +83,7 @@ func Files(releases []cloud.Release, o Options) (map[string]File, error) {
 // secrets adds an encrypted file for each Secret.
 func (f *folder) secrets(files map[string]File) error {
 	for _, secret := range f.Secrets {
-		kept := secret.DeepCopy()
-		// It may be all that is left of a board's identity.
-		kept.Annotations["kustomize.toolkit.fluxcd.io/prune"] = "disabled"
+		kept := keptByFlux(secret)
 		content, err := secrets.EncryptManifest(kept, f.Recipients)
 		if err != nil {
 			return err
@@ -96,6 +95,18 @@ func (f *folder) secrets(files map[string]File) error {
 		f.Resources = append(f.Resources, name)
 	}
 	return nil
+}
+
+// keptByFlux is the Secret as Flux may have it: never deleted, because it may
+// be all that is left of a board's identity, and an identity that is there is
+// never replaced.
+func keptByFlux(secret *corev1.Secret) *corev1.Secret {
+	kept := secret.DeepCopy()
+	kept.Annotations["kustomize.toolkit.fluxcd.io/prune"] = "disabled"
+	if secrets.IsIdentity(secret) {
+		kept.Annotations["kustomize.toolkit.fluxcd.io/ssa"] = "IfNotPresent"
+	}
+	return kept
 }
 
 // files adds the release and, unless it is published, its chart.

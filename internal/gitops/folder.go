@@ -48,7 +48,7 @@ type list map[string][]string
 // nothing. It refuses a folder that holds something else, and files of ours
 // that somebody changed: unless force sets those aside.
 func Look(dir, tool string, files map[string]File, force bool) (*Plan, error) {
-	p := &Plan{dir: dir, tool: tool, files: files}
+	p := &Plan{dir: dir, tool: tool, files: maps.Clone(files)}
 	folder, err := os.OpenRoot(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -286,8 +286,10 @@ func replace(folder *os.Root, name string, content []byte, mode fs.FileMode) err
 // pin is where a version stands that an update bot may move.
 var pin = regexp.MustCompile(`(?m)^( +(?:targetRevision|tag): )(\S+)( # an update bot may move it)$`)
 
-// sum tells whether a file is as hcchart wrote it, a moved pin aside.
+// sum tells whether a file is as hcchart wrote it: a moved pin aside, and line
+// ends that Git turned.
 func sum(content []byte) string {
+	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
 	hash := sha256.Sum256(pin.ReplaceAll(content, []byte("$1$3")))
 	return hex.EncodeToString(hash[:])
 }

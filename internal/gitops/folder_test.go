@@ -90,6 +90,14 @@ func TestChangedFilesAreRefusedAllAtOnce(t *testing.T) {
 	require.Equal(t, "mine", tree(t, dir)["a.orig"])
 }
 
+func TestLineEndsThatGitTurnedAreNoChange(t *testing.T) {
+	dir := write(t, Flux, files("a", "1\n2\n"))
+	put(t, dir, "a", "1\r\n2\r\n")
+	_, err := bring(t, dir, files("a", "3\n"), false)
+	require.NoError(t, err)
+	require.Equal(t, "3\n", tree(t, dir)["a"])
+}
+
 func TestFileThatAPersonGoesOnWithIsMadeOnce(t *testing.T) {
 	wanted := map[string]File{"own/k": {Content: []byte("template"), Once: true}}
 	dir := write(t, Flux, wanted)

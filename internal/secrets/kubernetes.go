@@ -72,6 +72,13 @@ func KubernetesNames(cluster *config.Cluster, release string) []string {
 	return names
 }
 
+// IsIdentity tells whether a Secret is what makes a board the device that its
+// peers know: a live one must never be replaced by another.
+func IsIdentity(secret *corev1.Secret) bool {
+	_, is := secret.Data[keyCertificate]
+	return is
+}
+
 // CloudAnnotation is on Secrets and says which cloud they belong to.
 const CloudAnnotation = "homecloud/cloud"
 
