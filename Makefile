@@ -79,7 +79,7 @@ shard: shard-$(SHARD)
 
 .PHONY: shard-sops
 shard-sops: bin/sops ## The secrets file beside the real sops
-	$(call part,shard sops,HOMECLOUD_REQUIRE_SOPS=1 $(GO) test -count=1 -run 'SOPS|Proved' ./internal/secrets)
+	$(call part,shard sops,HOMECLOUD_REQUIRE_SOPS=1 $(GO) test -count=1 -run 'SOPS|Proved' ./internal/secrets ./internal/gitops)
 
 .PHONY: shard-fuzz
 shard-fuzz: ## Every fuzz target for a while (FUZZTIME)

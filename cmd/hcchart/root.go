@@ -105,6 +105,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDocsCommand(a), newPackageCommand(a))
 	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a), newImagesCommand(a))
 	root.AddCommand(newUpCommand(a), newStatusCommand(a), newDownCommand(a))
+	root.AddCommand(newGitopsCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	explainArguments(root)

@@ -34,6 +34,32 @@ type Archive struct {
 // the tree they are: gone from Chart.yaml, and enabling them is an error of the
 // schema. Any other dependency has to be there.
 func (c *Chart) Package(without ...string) (*Archive, error) {
+	packed, err := c.packed(without)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := packed.write(&b); err != nil {
+		return nil, err
+	}
+	return &Archive{Name: fmt.Sprintf("%s-%s.tgz", c.Name, c.Version), Content: b.Bytes()}, nil
+}
+
+// Unpacked gives the files of the archive that Package makes, by their path in
+// the chart.
+func (c *Chart) Unpacked(without ...string) (map[string][]byte, error) {
+	packed, err := c.packed(without)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, f := range packed.flatten() {
+		files[f.Name] = f.Data
+	}
+	return files, nil
+}
+
+func (c *Chart) packed(without []string) (*Chart, error) {
 	for _, name := range without {
 		if !c.has(name) {
 			return nil, fmt.Errorf("chart %s has no dependency %q to leave out", c.Name, name)
@@ -43,14 +69,8 @@ func (c *Chart) Package(without ...string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := packed.helm(); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := packed.write(&b); err != nil {
-		return nil, err
-	}
-	return &Archive{Name: fmt.Sprintf("%s-%s.tgz", c.Name, c.Version), Content: b.Bytes()}, nil
+	_, err = packed.helm()
+	return packed, err
 }
 
 // DependsOn lists the names of all dependencies in the tree, sorted.

@@ -96,3 +96,15 @@ func unpack(t *testing.T, content []byte) (names []string, files map[string][]by
 		require.NoError(t, err)
 	}
 }
+
+func TestUnpackedIsWhatTheArchiveHolds(t *testing.T) {
+	archive, err := library(t, "top").Package("stranger")
+	require.NoError(t, err)
+	_, packed := unpack(t, archive.Content)
+	unpacked, err := library(t, "top").Unpacked("stranger")
+	require.NoError(t, err)
+	require.Len(t, unpacked, len(packed))
+	for name, content := range unpacked {
+		require.Equal(t, string(packed["top/"+name]), string(content), name)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tmorin/homecloud/charts"
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/cloud"
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/values"
 )
@@ -25,75 +26,6 @@ nodes: [{name: box, address: 192.168.1.51, disks: [{name: data, device: /dev/dis
 users: [{name: alice, admin: true}],
 dnas: {shares: [{name: roms, access: {alice: write}, guest: read, nfs: {enabled: true, access: read}}]}}`
 
-func TestPlatformIsOnlyWantedWhenItHasObjects(t *testing.T) {
-	twoBoards, err := os.ReadFile("../../examples/two-boards.yaml")
-	require.NoError(t, err)
-	for name, test := range map[string]struct {
-		file               string
-		overlay            map[string]any
-		platform, services bool
-	}{
-		"one board":                  {file: oneBoard, services: true},
-		"two boards with a VIP":      {file: string(twoBoards), platform: true, services: true},
-		"turned off by values":       {file: string(twoBoards), overlay: map[string]any{"platform": map[string]any{"enabled": false}}, services: true},
-		"services off by values":     {file: string(twoBoards), overlay: map[string]any{"dnas": map[string]any{"enabled": false}}, platform: true},
-		"platform on, nothing in it": {file: oneBoard, overlay: map[string]any{"platform": map[string]any{"enabled": true}}, services: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			up := Up{Cluster: parse(t, test.file), Library: chart.Embedded(charts.FS), Overlay: test.overlay}
-			releases, err := up.releases()
-			require.NoError(t, err)
-			require.Equal(t, []string{"homecloud-platform", "homecloud"}, []string{releases[0].Name, releases[1].Name})
-			require.Equal(t, test.platform, releases[0].on, "platform")
-			require.Equal(t, test.services, releases[1].on, "services")
-		})
-	}
-}
-
-func TestPlatformsReleaseGetsItsPartOfTheValues(t *testing.T) {
-	platform, services := split(map[string]any{
-		"global":   map[string]any{"imageRegistry": "mirror"},
-		"platform": map[string]any{"enabled": true, "vip": map[string]any{"enabled": true}},
-		"dnas":     map[string]any{"disk": "data"},
-	})
-	require.Equal(t, map[string]any{
-		"global": map[string]any{"imageRegistry": "mirror"},
-		"vip":    map[string]any{"enabled": true},
-	}, platform)
-	require.Equal(t, map[string]any{
-		"global":   map[string]any{"imageRegistry": "mirror"},
-		"platform": map[string]any{"enabled": false},
-		"dnas":     map[string]any{"disk": "data"},
-	}, services)
-}
-
-// Both releases together must be what the umbrella alone is, so that nobody's
-// cloud depends on how it was installed.
-func TestTwoReleasesHoldWhatTheUmbrellaHolds(t *testing.T) {
-	text, err := os.ReadFile("../../examples/two-boards.yaml")
-	require.NoError(t, err)
-	up := Up{Cluster: parse(t, string(text)), Library: chart.Embedded(charts.FS)}
-	releases, err := up.releases()
-	require.NoError(t, err)
-	count := 0
-	for _, r := range releases {
-		count += objects(t, r.Chart, r.Values)
-	}
-	umbrella, err := up.Library.Load(values.ChartUmbrella)
-	require.NoError(t, err)
-	computed, err := values.Umbrella(up.Cluster, values.Defaults{})
-	require.NoError(t, err)
-	require.Equal(t, objects(t, umbrella, computed.Map()), count)
-	require.Positive(t, count)
-}
-
-func objects(t *testing.T, c *chart.Chart, given map[string]any) int {
-	t.Helper()
-	rendered, err := c.Render(chart.RenderOptions{Release: "homecloud", Namespace: "homecloud", Values: given})
-	require.NoError(t, err)
-	return rendered.Objects()
-}
-
 func TestSharesAreReachedAtTheVirtualAddressOrAtEachBoard(t *testing.T) {
 	require.Equal(t, []Address{{"roms", "smb://192.168.1.51/roms", "192.168.1.51:/roms"}}, Addresses(parse(t, oneBoard)))
 
@@ -107,8 +39,7 @@ func TestSharesAreReachedAtTheVirtualAddressOrAtEachBoard(t *testing.T) {
 }
 
 func TestWhatTheFileNoLongerNamesIsTold(t *testing.T) {
-	up := Up{Cluster: parse(t, oneBoard), Library: chart.Embedded(charts.FS)}
-	releases, err := up.releases()
+	releases, err := cloud.Releases(parse(t, oneBoard), chart.Embedded(charts.FS), nil)
 	require.NoError(t, err)
 	had := map[string]any{"roms": nil, "photos": map[string]any{}, "music": map[string]any{}}
 	require.Equal(t, []string{"music", "photos"}, removedKeys(had, releases[1].Values, values.ChartDNAS, "shares"))

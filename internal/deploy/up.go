@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/cloud"
 	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/internal/kube"
 	"github.com/tmorin/homecloud/internal/secrets"
@@ -42,7 +43,7 @@ type Up struct {
 // Run does all steps, in order, and returns what changed, a line each. What
 // can refuse comes before what changes something.
 func (u *Up) Run(ctx context.Context) (changes []string, err error) {
-	releases, err := u.releases()
+	releases, err := cloud.Releases(u.Cluster, u.Library, u.Overlay)
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +83,15 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 
 // refresh lets changes that restart nothing, such as a new share, take effect
 // now. It only hastens what happens anyway.
-func (u *Up) refresh(ctx context.Context, releases []wanted) {
+func (u *Up) refresh(ctx context.Context, releases []cloud.Release) {
 	if len(u.changes) == 0 || u.DryRun {
 		return
 	}
 	for _, r := range releases {
-		if !r.on {
+		if !r.On {
 			continue
 		}
-		if err := u.Kube.Refresh(ctx, r.namespace, r.Name); err != nil {
+		if err := u.Kube.Refresh(ctx, r.Namespace, r.Name); err != nil {
 			slog.Debug("changes take effect later", "release", r.Name, "because", err)
 		}
 	}
@@ -154,31 +155,31 @@ func (u *Up) nodes(ctx context.Context, s *term.Step) error {
 	return u.Kube.CheckNodes(ctx, expected)
 }
 
-func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []wanted) error {
+func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []cloud.Release) error {
 	var done []string
 	for _, r := range releases {
-		if !r.on && r.namespace != config.Release { // the Secrets and the lock live there
+		if !r.NeedsNamespace() {
 			continue
 		}
-		change, err := u.Kube.EnsureNamespace(ctx, r.namespace, kube.Privileged, u.DryRun)
+		change, err := u.Kube.EnsureNamespace(ctx, r.Namespace, kube.Privileged, u.DryRun)
 		if err != nil {
 			return err
 		}
 		if change != "" {
-			u.changed("%s namespace %s", change, r.namespace)
-			done = append(done, change+" "+r.namespace)
+			u.changed("%s namespace %s", change, r.Namespace)
+			done = append(done, change+" "+r.Namespace)
 		}
 	}
 	s.Done("%s", u.outcome(done))
 	return nil
 }
 
-func (u *Up) release(ctx context.Context, r wanted) error {
-	releases, err := chart.Open(u.Kube.RESTGetter(r.namespace), r.namespace, debugLog)
+func (u *Up) release(ctx context.Context, r cloud.Release) error {
+	releases, err := chart.Open(u.Kube.RESTGetter(r.Namespace), r.Namespace, debugLog)
 	if err != nil {
 		return err
 	}
-	if !r.on {
+	if !r.On {
 		return u.removeRelease(ctx, releases, r)
 	}
 	var plan *chart.Plan
@@ -214,7 +215,7 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 		return err
 	}
 	return u.step(ctx, "usable: "+r.Name, func(ctx context.Context, s *term.Step) error {
-		workloads, err := kube.Workloads(plan.Rendering.Manifest, r.namespace)
+		workloads, err := kube.Workloads(plan.Rendering.Manifest, r.Namespace)
 		if err != nil {
 			return err
 		}
@@ -228,7 +229,7 @@ func (u *Up) release(ctx context.Context, r wanted) error {
 
 // sayWhatGoes tells of the shares, people and boards that the cloud has and the file
 // no longer names: a line that was deleted by mistake must not go unnoticed.
-func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r wanted) error {
+func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r cloud.Release) error {
 	if r.Name != config.Release {
 		return nil
 	}
@@ -266,7 +267,7 @@ func removedKeys(before any, after map[string]any, path ...string) (removed []st
 }
 
 // removeRelease takes away a release that the file has no use for any more.
-func (u *Up) removeRelease(ctx context.Context, releases *chart.Releases, r wanted) error {
+func (u *Up) removeRelease(ctx context.Context, releases *chart.Releases, r cloud.Release) error {
 	deployed, err := releases.Deployed(r.Name)
 	if err != nil || !deployed {
 		return err
@@ -283,7 +284,7 @@ func (u *Up) removeRelease(ctx context.Context, releases *chart.Releases, r want
 }
 
 // explainHooks adds to a failed install what the pods of its hooks say.
-func (u *Up) explainHooks(ctx context.Context, r wanted, plan *chart.Plan, failed error) error {
+func (u *Up) explainHooks(ctx context.Context, r cloud.Release, plan *chart.Plan, failed error) error {
 	if ctx.Err() != nil {
 		return failed
 	}
@@ -291,7 +292,7 @@ func (u *Up) explainHooks(ctx context.Context, r wanted, plan *chart.Plan, faile
 	for _, h := range plan.Rendering.Hooks {
 		manifests = append(manifests, h.Manifest)
 	}
-	hooks, err := kube.Workloads(strings.Join(manifests, "\n---\n"), r.namespace)
+	hooks, err := kube.Workloads(strings.Join(manifests, "\n---\n"), r.Namespace)
 	if err != nil || len(hooks) == 0 {
 		return failed
 	}

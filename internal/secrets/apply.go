@@ -96,7 +96,7 @@ func checkRekey(live, want *corev1.Secret) error {
 		}
 		return nil
 	}
-	if _, isIdentity := want.Data[keyCertificate]; !isIdentity {
+	if !IsIdentity(want) {
 		return nil
 	}
 	if bytes.Equal(bytes.TrimSpace(live.Data[keyCertificate]), bytes.TrimSpace(want.Data[keyCertificate])) {

@@ -60,6 +60,25 @@ func Kubernetes(file *File, cluster *config.Cluster, release, namespace string) 
 	return secrets, nil
 }
 
+// KubernetesNames lists the Secrets that Kubernetes computes, by name.
+func KubernetesNames(cluster *config.Cluster, release string) []string {
+	names := []string{config.UsersSecret(release)}
+	if len(cluster.DNAS.Nodes) > 0 {
+		names = append(names, config.PeersSecret(release))
+	}
+	for _, node := range cluster.DNAS.Nodes {
+		names = append(names, config.SyncthingSecret(release, node))
+	}
+	return names
+}
+
+// IsIdentity tells whether a Secret is what makes a board the device that its
+// peers know: a live one must never be replaced by another.
+func IsIdentity(secret *corev1.Secret) bool {
+	_, is := secret.Data[keyCertificate]
+	return is
+}
+
 // CloudAnnotation is on Secrets and says which cloud they belong to.
 const CloudAnnotation = "homecloud/cloud"
 
