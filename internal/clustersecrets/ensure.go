@@ -15,8 +15,8 @@ import (
 	"strings"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 	"github.com/tmorin/homecloud/internal/password"
-	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
 // Settings says which Secrets a release needs.
@@ -103,11 +103,11 @@ func ensure(ctx context.Context, client *Client, s Settings, log *slog.Logger) e
 	// A node's own Secret first: if this ends in between, the peers' Secret is
 	// completed from it the next time.
 	for _, node := range create {
-		certificate, key, err := syncthing.NewIdentity()
+		certificate, key, err := deviceidentity.New()
 		if err != nil {
 			return fmt.Errorf("secrets: %w", err)
 		}
-		if known[node], err = syncthing.DeviceOf(certificate, key); err != nil {
+		if known[node], err = deviceidentity.DeviceOf(certificate, key); err != nil {
 			return fmt.Errorf("secrets: %w", err)
 		}
 		name := s.NodeSecretPrefix + node
@@ -150,7 +150,7 @@ func (s Settings) judge(node string, secret, peers *Secret) (config.DeviceID, er
 		}
 		return "", nil
 	}
-	id, err := syncthing.DeviceOf(secret.Data[certificateKey], secret.Data[privateKey])
+	id, err := deviceidentity.DeviceOf(secret.Data[certificateKey], secret.Data[privateKey])
 	if err != nil {
 		return "", fmt.Errorf("secrets: the Secret %s holds no identity (%w): restore it, or remove it on purpose", name, err)
 	}

@@ -15,7 +15,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/tmorin/homecloud/internal/config"
-	"github.com/tmorin/homecloud/internal/syncthing"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 )
 
 // RekeyError says that the cluster has another identity for a node than the
@@ -102,11 +102,11 @@ func checkRekey(live, want *corev1.Secret) error {
 	if bytes.Equal(bytes.TrimSpace(live.Data[keyCertificate]), bytes.TrimSpace(want.Data[keyCertificate])) {
 		return nil
 	}
-	ours, err := syncthing.DeviceOf(want.Data[keyCertificate], want.Data[keyPrivate])
+	ours, err := deviceidentity.DeviceOf(want.Data[keyCertificate], want.Data[keyPrivate])
 	if err != nil {
 		return fmt.Errorf("make Secret %s: %w", want.Name, err)
 	}
-	theirs, err := syncthing.DeviceOf(live.Data[keyCertificate], live.Data[keyPrivate])
+	theirs, err := deviceidentity.DeviceOf(live.Data[keyCertificate], live.Data[keyPrivate])
 	if err != nil {
 		return fmt.Errorf("the cluster's Secret %s: %w; it has been edited: repair it, or delete it if the node never ran", want.Name, err)
 	}

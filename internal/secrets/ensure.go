@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 	"github.com/tmorin/homecloud/internal/password"
-	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
 // Report says what Ensure did, by name and never by value.
@@ -53,7 +53,7 @@ func (f *File) Ensure(cluster *config.Cluster) (Report, error) {
 		if f.Has(config.SecretCertificate(node)) {
 			continue
 		}
-		certificate, key, err := syncthing.NewIdentity()
+		certificate, key, err := deviceidentity.New()
 		if err != nil {
 			return report, err
 		}
@@ -121,7 +121,7 @@ func (f *File) Identity(node string) (config.DeviceID, error) {
 	if err != nil {
 		return "", err
 	}
-	id, err := syncthing.DeviceOf([]byte(certificate), []byte(key))
+	id, err := deviceidentity.DeviceOf([]byte(certificate), []byte(key))
 	if err != nil {
 		return "", fmt.Errorf("%s: syncthing.%s: %w; %s", f.doc.file, node, err, restore)
 	}

@@ -10,7 +10,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/tmorin/homecloud/internal/config"
-	"github.com/tmorin/homecloud/internal/syncthing"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 )
 
 // ErrNotAsked wraps whatever kept a cluster from answering.
@@ -59,7 +59,7 @@ func (l Live) Values(ctx context.Context, cluster *config.Cluster) (map[string]s
 			}
 			continue
 		}
-		id, err := syncthing.DeviceOf(identity[keyCertificate], identity[keyPrivate])
+		id, err := deviceidentity.DeviceOf(identity[keyCertificate], identity[keyPrivate])
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("the cluster's Secret %s: %w; repair it, or delete it if the node never ran", name, err))

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tmorin/homecloud/internal/config"
-	"github.com/tmorin/homecloud/internal/syncthing"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 )
 
 // maxPassword is what SMB clients take.
@@ -61,7 +61,7 @@ func (f *File) checkHalf(name, other, value string) error {
 	if strings.HasSuffix(name, ".cert") {
 		certificate, key = value, there
 	}
-	if _, err := syncthing.DeviceOf([]byte(certificate), []byte(key)); err != nil {
+	if _, err := deviceidentity.DeviceOf([]byte(certificate), []byte(key)); err != nil {
 		return fmt.Errorf("%s: %w; give the half that belongs to %s", name, err, other)
 	}
 	return nil

@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 	"github.com/tmorin/homecloud/internal/disk/disktest"
 	"github.com/tmorin/homecloud/internal/syncthing"
 )
@@ -123,7 +124,7 @@ func newClusterOn(t *testing.T, fileSystem string, names ...string) *cluster {
 		n.socket = filepath.Join(folder, name, "gui.sock")
 		require.NoError(t, os.MkdirAll(n.home, 0o700))
 		require.NoError(t, os.MkdirAll(n.identity, 0o700))
-		certificate, key, err := syncthing.NewIdentity()
+		certificate, key, err := deviceidentity.New()
 		require.NoError(t, err)
 		write(t, filepath.Join(n.identity, "cert.pem"), string(certificate))
 		write(t, filepath.Join(n.identity, "key.pem"), string(key))

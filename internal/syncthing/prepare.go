@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 	"github.com/tmorin/homecloud/internal/mounted"
 )
 
@@ -37,7 +38,7 @@ func (p Preparation) Run() error {
 	if err != nil {
 		return fmt.Errorf("syncthing: %w", err)
 	}
-	id, err := DeviceOf(identity[certificateFile], identity[keyFile])
+	id, err := deviceidentity.DeviceOf(identity[certificateFile], identity[keyFile])
 	if err != nil {
 		return fmt.Errorf("syncthing: the identity in %s: %w", p.Identity, err)
 	}
@@ -86,7 +87,7 @@ func (p Preparation) refuseOtherIdentity(id config.DeviceID) error {
 			return fmt.Errorf("syncthing: %w", err)
 		}
 		if err == nil {
-			if before, err = DeviceOf(certificate, key); err != nil {
+			if before, err = deviceidentity.DeviceOf(certificate, key); err != nil {
 				return fmt.Errorf("syncthing: the identity in %s: %w", p.Home, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 	"github.com/tmorin/homecloud/internal/syncthing"
 )
 
@@ -34,7 +35,7 @@ func preparation(t *testing.T) syncthing.Preparation {
 // newIdentity puts another identity in the Secrets, consistently.
 func newIdentity(t *testing.T, p syncthing.Preparation) {
 	t.Helper()
-	certificate, key, err := syncthing.NewIdentity()
+	certificate, key, err := deviceidentity.New()
 	require.NoError(t, err)
 	write(t, filepath.Join(p.Identity, "cert.pem"), string(certificate))
 	write(t, filepath.Join(p.Identity, "key.pem"), string(key))
@@ -104,7 +105,7 @@ func TestPreparationRefuses(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(p.Identity, "cert.pem")))
 		}, "missing or empty"},
 		{"the key of another node", func(t *testing.T, p *syncthing.Preparation) {
-			_, key, err := syncthing.NewIdentity()
+			_, key, err := deviceidentity.New()
 			require.NoError(t, err)
 			write(t, filepath.Join(p.Identity, "key.pem"), string(key))
 		}, "not a pair"},

@@ -1,4 +1,4 @@
-package syncthing_test
+package deviceidentity_test
 
 import (
 	"crypto/ecdsa"
@@ -9,11 +9,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tmorin/homecloud/internal/syncthing"
+	"github.com/tmorin/homecloud/internal/deviceidentity"
 )
 
 func TestIdentityIsWhatSyncthingExpectsOfADevice(t *testing.T) {
-	certPEM, keyPEM, err := syncthing.NewIdentity()
+	certPEM, keyPEM, err := deviceidentity.New()
 	require.NoError(t, err)
 
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -28,9 +28,9 @@ func TestIdentityIsWhatSyncthingExpectsOfADevice(t *testing.T) {
 }
 
 func TestTwoIdentitiesAreTwoDevices(t *testing.T) {
-	first, _, err := syncthing.NewIdentity()
+	first, _, err := deviceidentity.New()
 	require.NoError(t, err)
-	second, _, err := syncthing.NewIdentity()
+	second, _, err := deviceidentity.New()
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 }

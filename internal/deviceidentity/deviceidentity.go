@@ -1,4 +1,5 @@
-package syncthing
+// Package deviceidentity makes and reads what a Syncthing device is known by.
+package deviceidentity
 
 import (
 	"bytes"
@@ -22,10 +23,10 @@ import (
 // isn't renewed: another certificate would be another device.
 const identityLifetime = 20 * 365 * 24 * time.Hour
 
-// NewIdentity makes what a Syncthing node is known by: a private key and a
+// New makes what a Syncthing node is known by: a private key and a
 // self-signed certificate whose hash is the node's device ID. Both come back
 // in PEM, ready to be cert.pem and key.pem of a Syncthing home.
-func NewIdentity() (certPEM, keyPEM []byte, err error) {
+func New() (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a Syncthing key: %w", err)
