@@ -67,16 +67,23 @@ To remove the Secrets too: kubectl delete namespace %s %s
 
 // confirm asks a person to type the name of what goes away.
 func confirm(a *app, name string) error {
-	if a.file == "-" || a.keyboard == nil || !term.IsTerminal(a.err) {
-		return usageError{errors.New("this takes the cloud out of the cluster: say --yes")}
+	line, err := ask(a, "this takes the cloud out of the cluster", fmt.Sprintf("This takes the cloud %q out of the cluster; its data stays. Its name: ", name))
+	if err == nil && line != name {
+		err = fmt.Errorf("%q isn't the name of this cloud; nothing was done", line)
 	}
-	fmt.Fprintf(a.err, "This takes the cloud %q out of the cluster; its data stays. Its name: ", name)
+	return err
+}
+
+// ask asks a person for a line. Where there is none to ask, it says what is
+// about to happen, and what allows it.
+func ask(a *app, about, question string) (string, error) {
+	if a.file == "-" || a.keyboard == nil || !term.IsTerminal(a.err) {
+		return "", usageError{errors.New(about + ": say --yes")}
+	}
+	fmt.Fprint(a.err, question)
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read the name: %w", err)
+		return "", fmt.Errorf("read the answer: %w", err)
 	}
-	if line = strings.TrimSpace(line); line != name {
-		return fmt.Errorf("%q isn't the name of this cloud; nothing was done", line)
-	}
-	return nil
+	return strings.TrimSpace(line), nil
 }

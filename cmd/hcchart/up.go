@@ -13,9 +13,46 @@ import (
 	"github.com/tmorin/homecloud/internal/term"
 )
 
+// upFlags are those of commands that make the cluster what the file says.
+type upFlags struct {
+	charts chartFlags
+	target releaseFlags
+}
+
+func (f *upFlags) addTo(cmd *cobra.Command) {
+	f.charts.addCharts(cmd)
+	f.charts.addValues(cmd)
+	f.target.addTo(cmd.Flags())
+}
+
+// prepare reads everything and connects; nothing is asked or changed yet.
+func (f *upFlags) prepare(a *app) (*deploy.Up, error) {
+	if err := f.charts.check(a); err != nil {
+		return nil, err
+	}
+	cluster, err := config.LoadFrom(a.file, a.in)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range cluster.Warnings {
+		fmt.Fprintf(a.err, "warning: %s\n", warning)
+	}
+	overlay, err := f.charts.overlay(a, map[string]any{})
+	if err != nil {
+		return nil, err
+	}
+	connection, err := f.target.connect()
+	if err != nil {
+		return nil, err
+	}
+	return &deploy.Up{
+		Cluster: cluster, SecretsPath: config.SecretsPath(a.file), Library: f.charts.library(), Overlay: overlay,
+		Kube: connection, Timeout: f.target.timeout, Steps: term.NewSteps(a.err),
+	}, nil
+}
+
 func newUpCommand(a *app) *cobra.Command {
-	var charts chartFlags
-	var target releaseFlags
+	var flags upFlags
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -36,34 +73,11 @@ something would, and 0 when nothing would.`,
   hcchart up --kubeconfig k3s.yaml --context home`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := charts.check(a); err != nil {
-				return err
-			}
-			cluster, err := config.LoadFrom(a.file, a.in)
+			up, err := flags.prepare(a)
 			if err != nil {
 				return err
 			}
-			for _, warning := range cluster.Warnings {
-				fmt.Fprintf(a.err, "warning: %s\n", warning)
-			}
-			overlay, err := charts.overlay(a, map[string]any{})
-			if err != nil {
-				return err
-			}
-			connection, err := target.connect()
-			if err != nil {
-				return err
-			}
-			up := deploy.Up{
-				Cluster:     cluster,
-				SecretsPath: config.SecretsPath(a.file),
-				Library:     charts.library(),
-				Overlay:     overlay,
-				Kube:        connection,
-				Timeout:     target.timeout,
-				DryRun:      dryRun,
-				Steps:       term.NewSteps(a.err),
-			}
+			up.DryRun = dryRun
 			changes, err := up.Run(cmd.Context())
 			if err != nil {
 				return err
@@ -74,12 +88,10 @@ something would, and 0 when nothing would.`,
 			if len(changes) == 0 {
 				fmt.Fprintln(a.err, "nothing to change: what is installed is what the file says")
 			}
-			return printAddresses(a, cluster)
+			return printAddresses(a, up.Cluster)
 		},
 	}
-	charts.addCharts(cmd)
-	charts.addValues(cmd)
-	target.addTo(cmd.Flags())
+	flags.addTo(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change")
 	return cmd
 }

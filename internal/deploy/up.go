@@ -38,6 +38,7 @@ type Up struct {
 	Steps       *term.Steps
 
 	changes []string
+	edited  map[string]bool // releases of which Diff has found an object changed
 }
 
 // Run does all steps, in order, and returns what changed, a line each. What
@@ -186,6 +187,9 @@ func (u *Up) release(ctx context.Context, r cloud.Release) error {
 	err = u.step(ctx, "release "+r.Name, func(ctx context.Context, s *term.Step) error {
 		if plan, err = releases.Plan(ctx, r.Release); err != nil {
 			return err
+		}
+		if plan.Action == chart.Unchanged && u.edited[r.Name] {
+			plan.Action, plan.Reason = chart.Upgrade, "objects were changed by hand"
 		}
 		if plan.Action == chart.Unchanged {
 			s.Done("%s", u.outcome(nil))

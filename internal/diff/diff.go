@@ -65,11 +65,16 @@ func Compare(objects []Object) []Change {
 			changes = append(changes, change)
 		}
 	}
+	Sort(changes)
+	return changes
+}
+
+// Sort sorts changes by effect and then by name.
+func Sort(changes []Change) {
 	order := []Effect{Harmless, Restarts, Data}
 	slices.SortFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Effect), slices.Index(order, b.Effect)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	return changes
 }
 
 func (o Object) change(mask *mask) (Change, bool) {
@@ -300,4 +305,30 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
+}
+
+// Pair puts the objects of two renderings together that are the same by kind and
+// name.
+func Pair(before, after []map[string]any) []Object {
+	type identity struct{ group, kind, namespace, name string }
+	identify := func(object map[string]any) identity {
+		u := unstructured.Unstructured{Object: object}
+		return identity{u.GroupVersionKind().Group, u.GetKind(), u.GetNamespace(), u.GetName()}
+	}
+	was := map[identity]map[string]any{}
+	for _, object := range before {
+		was[identify(object)] = object
+	}
+	var pairs []Object
+	for _, object := range after {
+		id := identify(object)
+		pairs = append(pairs, Object{Before: was[id], After: object})
+		delete(was, id)
+	}
+	for _, object := range before {
+		if was[identify(object)] != nil {
+			pairs = append(pairs, Object{Before: object})
+		}
+	}
+	return pairs
 }

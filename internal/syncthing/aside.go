@@ -165,6 +165,9 @@ func (p *pass) putBack(ctx context.Context, share string) (moved bool, err error
 			return nil
 		}
 		moved = true
+		if err := p.reunite(ctx, share); err != nil {
+			return err
+		}
 		var problems []error
 		for _, group := range []group{before, damaged, since} {
 			problems = append(problems, p.putBackGroup(ctx, share, root, group))
@@ -297,11 +300,35 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	return p.renameConflict(from, to)
 }
 
-// isAwaited says whether what the others have is on its way to a place. When it
-// doesn't come, whoever has it is away.
+// isAwaited says whether what the others have is on its way to a place. It is
+// until another node has told its whole index, and for a while then; a node that
+// doesn't come is away, and nobody else's work waits for it.
 func (p *pass) isAwaited(share, to string) bool {
-	_, err := os.Lstat(to)
-	return errors.Is(err, fs.ErrNotExist) && time.Since(p.settled[share]) < p.Silence
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if met := p.reunited[share]; !met.IsZero() {
+		return time.Since(met) < p.Silence
+	}
+	return time.Since(p.settled[share]) < 2*reunion+p.Silence
+}
+
+// reunite notes when another node, that sends, has told everything it has of a
+// share.
+func (p *pass) reunite(ctx context.Context, share string) error {
+	if !p.reunited[share].IsZero() {
+		return nil
+	}
+	sources, err := p.sources(ctx, p.settings.Folders[share].ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range sources {
+		if s.RemoteState == "valid" && s.account != nil && s.account.Idle && !s.account.Receives && s.Sequence >= s.account.Sequence {
+			p.reunited[share] = time.Now()
+		}
+	}
+	return nil
 }
 
 // putBackNewer puts back what somebody has written since: it is the newest, and

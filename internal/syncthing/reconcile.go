@@ -335,6 +335,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 				memory.Since = time.Time{}
 			}
 			p.settled[share] = time.Now()
+			delete(p.reunited, share)
 		}
 	case memory.Receiving:
 		complete := true

@@ -46,6 +46,7 @@ type Reconciler struct {
 	lacking  map[string]lack      // what a receiving folder failed to fetch
 	failures map[string]failure   // of shares that can't be settled
 	settled  map[string]time.Time // when a share was
+	reunited map[string]time.Time // when a settled share knew all of another node first
 	looked   map[string]time.Time // since when a scan of a share that is settled counts; zero: since Syncthing's start
 	clinging time.Time            // since when a paused device is connected; zero: none is
 	// firstScan is the last scan of a share when a Syncthing was seen first that
@@ -77,6 +78,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
+	r.reunited = map[string]time.Time{}
 	r.owed, r.firstScan = map[string]int64{}, map[string]time.Time{}
 	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)

@@ -55,6 +55,7 @@ func TestCore(t *testing.T) {
 		{"HandlePhotosChanges_PhotoFromPhoneOnBothBoards", photoFromPhone},
 		{"ShareFiles_StrangersAndReadersAreRefused", strangersAreRefused},
 		{"UpAgainChangesNothing", upAgainChangesNothing},
+		{"ChangedByHand", changedByHand},
 		{"ChartsAreWhatTheClusterServes", chartsAreServed},
 		{"FileOfAnotherCloudIsRefused", anotherCloud},
 		{"PeopleAndSharesComeAndGoWithoutARestart", comeAndGo},
@@ -173,6 +174,49 @@ func upAgainChangesNothing(t *testing.T, c *twoBoards) {
 	_, err := c.Install(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, before, snapshot(t, c.Cloud))
+}
+
+// What somebody changed by hand is seen by diff, and changed back by upgrade.
+func changedByHand(t *testing.T, c *twoBoards) {
+	run := func(arguments ...string) (string, error) {
+		output, err := c.HCChart(t.Context(), append(arguments, "--values", c.ImageValues())...).CombinedOutput()
+		return string(output), err
+	}
+	output, err := run("diff")
+	require.NoError(t, err, output)
+	require.Contains(t, output, "nothing would change")
+
+	client, err := cloud.Client(c.Driver.Kubeconfig())
+	require.NoError(t, err)
+	maps := client.CoreV1().ConfigMaps("homecloud")
+	config, err := maps.Get(t.Context(), "homecloud-dnas-nfs", metav1.GetOptions{})
+	require.NoError(t, err)
+	good := config.Data["ganesha.conf"]
+	config.Data["ganesha.conf"] = good + "# by hand\n"
+	_, err = maps.Update(t.Context(), config, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	output, err = run("diff")
+	require.Error(t, err)
+	require.Contains(t, output, "harmless:\n  update ConfigMap homecloud-dnas-nfs\n")
+	require.Contains(t, output, "-# by hand")
+
+	// What would look elsewhere for the files is refused, and nothing is changed.
+	moved := localFile(t, "moved.yaml", "dnas: {dataRoot: /srv/elsewhere}\n")
+	output, err = run("upgrade", "--yes", "--values", moved)
+	require.Error(t, err)
+	require.Contains(t, output, "nothing was changed, because data would be moved or dropped")
+	require.Contains(t, output, "what lies there isn't moved")
+	config, err = maps.Get(t.Context(), "homecloud-dnas-nfs", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotEqual(t, good, config.Data["ganesha.conf"])
+
+	output, err = run("upgrade", "--yes")
+	require.NoError(t, err, output)
+	config, err = maps.Get(t.Context(), "homecloud-dnas-nfs", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, good, config.Data["ganesha.conf"])
+	output, err = run("diff")
+	require.NoError(t, err, output)
 }
 
 func chartsAreServed(t *testing.T, c *twoBoards) {
