@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -22,9 +21,7 @@ import (
 // patch changes something in this node's Syncthing.
 func (n *node) patch(path, body string) {
 	n.t.Helper()
-	output, err := exec.Command("curl", "--silent", "--show-error", "--fail", "--unix-socket", n.socket, "--request", "PATCH",
-		"--header", "X-API-Key: "+n.peers["apiKey"], "--data", body, "http://syncthing"+path).CombinedOutput()
-	require.NoError(n.t, err, "%s", output)
+	require.NoError(n.t, n.ask(http.MethodPatch, path, body, nil))
 }
 
 func (n *node) sends() bool {

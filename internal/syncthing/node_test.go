@@ -331,15 +331,15 @@ func (n *node) rest(path string, answer any) {
 	require.NoError(n.t, n.tryREST(path, answer))
 }
 
-func (n *node) tryPost(path string) error { return n.ask(http.MethodPost, path, nil) }
+func (n *node) tryPost(path string) error { return n.ask(http.MethodPost, path, "", nil) }
 
-func (n *node) tryREST(path string, answer any) error { return n.ask(http.MethodGet, path, answer) }
+func (n *node) tryREST(path string, answer any) error { return n.ask(http.MethodGet, path, "", answer) }
 
-func (n *node) ask(method, path string, answer any) error {
+func (n *node) ask(method, path, body string, answer any) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", n.socket)
 	}}}
-	request, err := http.NewRequest(method, "http://syncthing"+path, nil)
+	request, err := http.NewRequest(method, "http://syncthing"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -349,6 +349,9 @@ func (n *node) ask(method, path string, answer any) error {
 		return err
 	}
 	defer response.Body.Close()
+	if response.StatusCode >= http.StatusBadRequest && method == http.MethodPatch {
+		return errors.New(response.Status)
+	}
 	if answer == nil {
 		return nil
 	}
