@@ -192,7 +192,7 @@ func changedByHand(t *testing.T, c *twoBoards) {
 	config, err := maps.Get(t.Context(), "homecloud-dnas-nfs", metav1.GetOptions{})
 	require.NoError(t, err)
 	good := config.Data["ganesha.conf"]
-	config.Data["ganesha.conf"] = good + "# by hand\n"
+	config.Data["ganesha.conf"] = good + "\n# by hand\n"
 	_, err = maps.Update(t.Context(), config, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	output, err = run("diff")
