@@ -124,7 +124,8 @@ bin/syncthing: images/syncthing/go.sum
 
 # OpenSSH's server for tests, out of Debian's package: an installed one would listen at once.
 bin/sshd:
-	@mkdir -p bin; work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && (cd "$$work" && apt-get download -q -q -o APT::Sandbox::User=root openssh-server) \
+	@mkdir -p bin; work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cd "$$work" && download='apt-get download -q -q -o APT::Sandbox::User=root openssh-server' \
+	 && { $$download || { apt-get update -q -q && $$download; }; } && cd - >/dev/null \
 	 && dpkg-deb --fsys-tarfile "$$work"/openssh-server_*.deb | tar -xO ./usr/sbin/sshd >$@.partial && chmod 755 $@.partial && mv $@.partial $@
 
 # k3d is a module of its own: what it links doesn't agree with what Helm links.
