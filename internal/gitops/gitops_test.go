@@ -401,7 +401,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 func TestObjectsAreValidForTheirDefinitions(t *testing.T) {
 	folder := os.Getenv("GITOPS_CRDS")
 	if folder == "" {
-		t.Skip("GITOPS_CRDS names no folder of CustomResourceDefinitions")
+		t.Skip("needs the CustomResourceDefinitions of Argo CD and of Flux's controllers: put those of their releases into a folder and name it in GITOPS_CRDS")
 	}
 	schemas, err := kubeschema.Shared()
 	require.NoError(t, err)

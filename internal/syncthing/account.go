@@ -186,17 +186,26 @@ func (p *pass) accountsOf(ctx context.Context, node string) (map[string]account,
 // account asks a node for one share, and remembers what index it had at first:
 // somebody who goes on writing is never known to the last change.
 func (p *pass) account(ctx context.Context, node, id string) *account {
-	all, err := p.accountsOf(ctx, node)
+	all, asked := p.given[node]
+	if !asked {
+		var err error
+		if all, err = p.accountsOf(ctx, node); err != nil {
+			p.Log.Debug("a node gives no account", "node", node, "because", err)
+		}
+		p.given[node] = all
+	}
 	given, has := all[id]
-	if err != nil || !has {
-		p.Log.Debug("a node gives no account", "node", node, "folder", id, "because", err)
+	if !has {
 		return nil
 	}
-	key := fmt.Sprintf("%s %s %t", id, node, given.Receives) // it tells everything anew when it sends again
-	if before, asked := p.owed[key]; !asked || given.Sequence < before {
-		p.owed[key] = given.Sequence
+	if p.owed[id] == nil {
+		p.owed[id] = map[string]int64{}
 	}
-	given.Sequence = p.owed[key]
+	key := fmt.Sprintf("%s %t", node, given.Receives) // it tells everything anew when it sends again
+	if before, asked := p.owed[id][key]; !asked || given.Sequence < before {
+		p.owed[id][key] = given.Sequence
+	}
+	given.Sequence = p.owed[id][key]
 	return &given
 }
 

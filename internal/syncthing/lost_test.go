@@ -42,6 +42,8 @@ func TestHalfAnIndexIsNotBelieved(t *testing.T) {
 	c := startClusterOn(t, "xfs", "node-1", "node-2")
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	c.eventually("both send", func() bool { return a.sends() && b.sends() })
+	b.replaceDisk(nil) // it has received before, when there was less
+	c.atRest(a, b)
 	// More than Syncthing sends at once, however slow the line: long names that don't compress.
 	const many = 3000
 	name := func(i int) string {
@@ -75,7 +77,7 @@ func TestHalfAnIndexIsNotBelieved(t *testing.T) {
 		return b.folderField("type") == "receiveonly" && told() > 0 && told() < many
 	})
 	require.NoError(t, a.daemon.Process.Signal(syscall.SIGSTOP))
-	time.Sleep(5 * time.Second) // many looks
+	b.letItLook()
 	require.Equal(t, "receiveonly", b.folderField("type"))
 	require.NoError(t, a.daemon.Process.Signal(syscall.SIGCONT))
 	a.patch("/rest/config/options", `{"limitBandwidthInLan":false,"maxSendKbps":0}`)

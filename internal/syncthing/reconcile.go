@@ -21,8 +21,9 @@ type pass struct {
 	client   *Client
 	has      running
 	state    state
-	problems map[string]error // by share
-	waiting  bool             // something will be different without anybody's doing
+	problems map[string]error              // by share
+	given    map[string]map[string]account // by the nodes asked in this pass, and folder
+	waiting  bool                          // something will be different without anybody's doing
 }
 
 // run puts what differs, the cutting off of devices first. What is wrong with
@@ -297,6 +298,8 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if receiving {
 		memory.Since = back
 	}
+	delete(p.owed, id) // what the others had before is no measure of what they have
+	delete(p.met, id)
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
 	}
@@ -336,6 +339,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 			}
 			p.settled[share] = time.Now()
 			delete(p.reunited, share)
+			delete(p.owed, id)
 		}
 	case memory.Receiving:
 		complete := true

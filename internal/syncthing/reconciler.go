@@ -35,20 +35,21 @@ type Reconciler struct {
 	// long one that can't be settled waits until it is tried again; 10 minutes by
 	// default.
 	Patience time.Duration
-	// Silence is half the time for which a share may fail to be settled, 30 s by
-	// default.
+	// Silence is how long what should happen at once may take: what the others have
+	// to arrive, a paused device to go; and half the time for which a share may fail
+	// to be settled. 30 s by default.
 	Silence time.Duration
 
 	disk     disk.Expectation
-	met      map[string]bool      // receiving folders that know all of the others', which receive as well
-	silent   map[string]time.Time // since when a node told nothing new, by folder, node and what it told last
-	owed     map[string]int64     // the last change that a node had when it was asked first, by folder and node
-	lacking  map[string]lack      // what a receiving folder failed to fetch
-	failures map[string]failure   // of shares that can't be settled
-	settled  map[string]time.Time // when a share was
-	reunited map[string]time.Time // when a settled share knew all of another node first
-	looked   map[string]time.Time // since when a scan of a share that is settled counts; zero: since Syncthing's start
-	clinging time.Time            // since when a paused device is connected; zero: none is
+	met      map[string]bool             // receiving folders that know all of the others', which receive as well
+	silent   map[string]time.Time        // since when a node told nothing new, by folder, node and what it told last
+	owed     map[string]map[string]int64 // by folder: the last change that a node had when it was asked first, since the folder began to receive
+	lacking  map[string]lack             // what a receiving folder failed to fetch
+	failures map[string]failure          // of shares that can't be settled
+	settled  map[string]time.Time        // when a share was
+	reunited map[string]time.Time        // when a settled share knew all of another node first
+	looked   map[string]time.Time        // since when a scan of a share that is settled counts; zero: since Syncthing's start
+	clinging time.Time                   // since when a paused device is connected; zero: none is
 	// firstScan is the last scan of a share when a Syncthing was seen first that
 	// settles it.
 	firstScan map[string]time.Time
@@ -79,7 +80,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		r.failpoint = func(string) error { return nil }
 	}
 	r.reunited = map[string]time.Time{}
-	r.owed, r.firstScan = map[string]int64{}, map[string]time.Time{}
+	r.owed, r.firstScan = map[string]map[string]int64{}, map[string]time.Time{}
 	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
@@ -171,7 +172,7 @@ func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
 	}
 	client := NewClient(r.Socket, peers.APIKey)
 	defer client.Close()
-	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}}
+	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}, given: map[string]map[string]account{}}
 	if err := p.run(ctx); err != nil {
 		return problem(err)
 	}
