@@ -183,9 +183,8 @@ func (p *pass) accountsOf(ctx context.Context, node string) (map[string]account,
 	return all, json.NewDecoder(io.LimitReader(answer.Body, accountLimit)).Decode(&all)
 }
 
-// account asks a node for one share, and remembers what index it had at first:
-// somebody who goes on writing is never known to the last change.
-func (p *pass) account(ctx context.Context, node, id string) *account {
+// account asks a node for one share.
+func (p *pass) account(ctx context.Context, node, share string) *account {
 	all, asked := p.given[node]
 	if !asked {
 		var err error
@@ -194,18 +193,11 @@ func (p *pass) account(ctx context.Context, node, id string) *account {
 		}
 		p.given[node] = all
 	}
-	given, has := all[id]
+	given, has := all[p.settings.Folders[share].ID]
 	if !has {
 		return nil
 	}
-	if p.owed[id] == nil {
-		p.owed[id] = map[string]int64{}
-	}
-	key := fmt.Sprintf("%s %t", node, given.Receives) // it tells everything anew when it sends again
-	if before, asked := p.owed[id][key]; !asked || given.Sequence < before {
-		p.owed[id][key] = given.Sequence
-	}
-	given.Sequence = p.owed[id][key]
+	given = p.reception(share, p.state.Shares[share]).owes(node, given)
 	return &given
 }
 

@@ -319,7 +319,7 @@ func (p *pass) reunite(ctx context.Context, share string) error {
 	if !p.reunited[share].IsZero() {
 		return nil
 	}
-	sources, err := p.sources(ctx, p.settings.Folders[share].ID)
+	sources, err := p.sources(ctx, share)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,14 @@
 package syncthing
 
 import (
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -79,4 +84,83 @@ func TestWhatALinkLeadsToIsNoZeros(t *testing.T) {
 	zeros, err := isZeros(link)
 	require.NoError(t, err)
 	require.False(t, zeros)
+}
+
+// What a node had when the share last received, or before it was settled, is no
+// measure of what it has: half an index would do.
+func TestReceptionIsForgottenWithTheStateOfTheShare(t *testing.T) {
+	r := &Reconciler{receptions: map[string]*reception{}}
+	receiving := shareState{Generation: "g", Receiving: true, Since: now()}
+	owed := func(state shareState, sequence int64) int64 {
+		return r.reception("photos", state).owes("node-2", account{Sequence: sequence}).Sequence
+	}
+	require.EqualValues(t, 7, owed(receiving, 7))
+	require.EqualValues(t, 7, owed(receiving, 9), "somebody who goes on writing is never known to the last change")
+	require.EqualValues(t, 3, owed(receiving, 3), "its index is a new one")
+	require.EqualValues(t, 9, r.reception("music", receiving).owes("node-2", account{Sequence: 9}).Sequence)
+
+	again := receiving
+	again.Since = again.Since.Add(time.Nanosecond)
+	require.EqualValues(t, 9, owed(again, 9), "it begins to receive once more")
+	settling := again
+	settling.Receiving, settling.Settling = false, true
+	require.EqualValues(t, 11, owed(settling, 11))
+	require.EqualValues(t, 13, owed(again, 13), "it was settled in between")
+
+	stored := state{Version: 1, Shares: map[string]shareState{"photos": again}}
+	home := t.TempDir()
+	require.NoError(t, stored.save(home))
+	loaded, err := loadState(home)
+	require.NoError(t, err)
+	require.EqualValues(t, 13, owed(loaded.Shares["photos"], 15), "a state is the same when it is read again")
+}
+
+func TestClockThatWasSetBack(t *testing.T) {
+	start := time.Now()
+	p := &pass{Reconciler: &Reconciler{started: start, looked: map[string]time.Time{}, firstScan: map[string]time.Time{}}}
+	yesterday := start.Add(-24 * time.Hour)
+	require.False(t, p.isScanned("photos", yesterday), "the scan of the last run")
+	require.False(t, p.isScanned("photos", yesterday))
+	require.True(t, p.isScanned("photos", yesterday.Add(time.Minute)), "another one, by a clock that was set back")
+	require.True(t, p.isScanned("music", start.Add(time.Second)))
+}
+
+// Syncthing closes a connection when a pause begins; one that comes into being
+// in that moment stays.
+func TestPausedDeviceThatStaysConnected(t *testing.T) {
+	const phone = "AAAAAAA"
+	connected, puts := true, []any{}
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			var device object
+			_ = json.NewDecoder(r.Body).Decode(&device)
+			puts = append(puts, device["paused"])
+			connected = device["paused"] != true
+			return
+		}
+		_ = json.NewEncoder(w).Encode(object{"connections": object{phone: object{"connected": connected}}})
+	})}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	client := NewClient(socket, "key")
+	defer client.Close()
+	p := &pass{
+		Reconciler: &Reconciler{Log: slog.New(slog.DiscardHandler), Silence: time.Minute}, client: client,
+		has: running{Devices: []object{{"deviceID": phone, "paused": true}}},
+	}
+	alone := func() bool {
+		is, err := p.isAlone(t.Context())
+		require.NoError(t, err)
+		return is
+	}
+	require.False(t, alone())
+	require.False(t, alone())
+	require.Empty(t, puts, "a connection has time to go")
+	p.clinging = p.clinging.Add(-2 * p.Silence)
+	require.False(t, alone())
+	require.Equal(t, []any{false, true}, puts, "it is paused anew")
+	require.True(t, alone())
 }

@@ -240,6 +240,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 	generation := p.verdict.Found.Sentinel.Generation
 	current, configured := byField(p.has.Folders, "id", id)
 	memory := p.state.Shares[share]
+	p.reception(share, memory) // a change between two passes is noticed also where nobody is asked
 
 	if memory.Uncompared && p.hasOthers(share) {
 		memory.Generation = ""
@@ -298,8 +299,6 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if receiving {
 		memory.Since = back
 	}
-	delete(p.owed, id) // what the others had before is no measure of what they have
-	delete(p.met, id)
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
 	}
@@ -339,13 +338,12 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 			}
 			p.settled[share] = time.Now()
 			delete(p.reunited, share)
-			delete(p.owed, id)
 		}
 	case memory.Receiving:
 		complete := true
 		if p.hasPeers() {
 			var err error
-			if complete, err = p.received(ctx, id); err != nil {
+			if complete, err = p.received(ctx, share); err != nil {
 				return err
 			}
 		}

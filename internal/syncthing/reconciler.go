@@ -40,16 +40,13 @@ type Reconciler struct {
 	// to be settled. 30 s by default.
 	Silence time.Duration
 
-	disk     disk.Expectation
-	met      map[string]bool             // receiving folders that know all of the others', which receive as well
-	silent   map[string]time.Time        // since when a node told nothing new, by folder, node and what it told last
-	owed     map[string]map[string]int64 // by folder: the last change that a node had when it was asked first, since the folder began to receive
-	lacking  map[string]lack             // what a receiving folder failed to fetch
-	failures map[string]failure          // of shares that can't be settled
-	settled  map[string]time.Time        // when a share was
-	reunited map[string]time.Time        // when a settled share knew all of another node first
-	looked   map[string]time.Time        // since when a scan of a share that is settled counts; zero: since Syncthing's start
-	clinging time.Time                   // since when a paused device is connected; zero: none is
+	disk       disk.Expectation
+	receptions map[string]*reception
+	failures   map[string]failure   // of shares that can't be settled
+	settled    map[string]time.Time // when a share was
+	reunited   map[string]time.Time // when a settled share knew all of another node first
+	looked     map[string]time.Time // since when a scan of a share that is settled counts; zero: since Syncthing's start
+	clinging   time.Time            // since when a paused device is connected; zero: none is
 	// firstScan is the last scan of a share when a Syncthing was seen first that
 	// settles it.
 	firstScan map[string]time.Time
@@ -75,13 +72,13 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.Patience == 0 {
 		r.Patience = 10 * time.Minute
 	}
-	r.met, r.silent, r.told = map[string]bool{}, map[string]time.Time{}, map[string]string{}
+	r.receptions, r.told = map[string]*reception{}, map[string]string{}
 	if r.failpoint == nil {
 		r.failpoint = func(string) error { return nil }
 	}
 	r.reunited = map[string]time.Time{}
-	r.owed, r.firstScan = map[string]map[string]int64{}, map[string]time.Time{}
-	r.lacking, r.failures, r.settled, r.looked = map[string]lack{}, map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
+	r.firstScan = map[string]time.Time{}
+	r.failures, r.settled, r.looked = map[string]failure{}, map[string]time.Time{}, map[string]time.Time{}
 	settings, err := LoadSettings(r.Config, r.Node)
 	if err != nil {
 		return err
