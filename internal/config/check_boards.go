@@ -54,6 +54,9 @@ func (c *check) board(path string, in v1alpha1.Node, seen *twins) Node {
 		}
 		c.fail(path+".interface", shown(node.Interface)+" is not a network interface", remedy)
 	}
+	if node.Interface == "lo" {
+		c.fail(path+".interface", "lo reaches nobody but the board itself", "write one such as eth0, ip address lists them")
+	}
 	if in.Board != "" && !dnsLabel.MatchString(in.Board) {
 		c.fail(path+".board", shown(in.Board)+" is not a model", "write one such as raspberry-pi-4")
 	}
@@ -147,7 +150,7 @@ func (c *check) disk(path string, in v1alpha1.Disk, seen *twins) Disk {
 		c.fail(path, "says both device and uuid", "keep one of them")
 	case in.Device != "":
 		c.diskDevice(path+".device", in.Device, seen)
-	case !filesystemUUID.MatchString(disk.UUID):
+	case !filesystemUUID.MatchString(disk.UUID), strings.Trim(disk.UUID, "0-") == "":
 		c.fail(path+".uuid", shown(in.UUID)+" is not the UUID of a file system", "write what lsblk -o NAME,UUID shows, such as 5f0e3f0c-0000-4000-8000-000000000002")
 	default:
 		c.unique(seen.uuids, disk.UUID, path+".uuid", "the UUID is another disk's", "write each disk's own; a cloned disk needs a new UUID")

@@ -50,6 +50,9 @@ func ParseDeviceID(text string) (DeviceID, error) {
 			return "", fmt.Errorf("has a typing mistake in its groups %d and %d (the check character does not match)", first, first+1)
 		}
 	}
+	if strings.Trim(plain, "A") == "" {
+		return "", errors.New("is all A, which Syncthing takes for none")
+	}
 	// The last group carries 256-3*65 = 61 bits: its four last bits are padding.
 	if strings.IndexByte(deviceAlphabet, plain[4*deviceGroup+2])%16 != 0 {
 		return "", errors.New("is not the ID of any certificate")

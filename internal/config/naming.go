@@ -51,9 +51,13 @@ var (
 	repoName    = naming{dnsLabel, labelWords, 32, "it is part of a secret's name", nil}
 )
 
-// reservedNodes are what would give a node's Secret the name of another one.
+// reservedNodes are what would give a node's Secret the name of another one, and
+// the name that every board has for itself.
 func reservedNodes() map[string]string {
-	return map[string]string{strings.TrimPrefix(PeersSecret(Release), SyncthingSecret(Release, "")): "the Secret that knows every board"}
+	return map[string]string{
+		strings.TrimPrefix(PeersSecret(Release), SyncthingSecret(Release, "")): "the Secret that knows every board",
+		"localhost": "every board itself",
+	}
 }
 
 func reservedShares() map[string]string {
