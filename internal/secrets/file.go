@@ -55,6 +55,7 @@ func Change(ctx context.Context, path string, change func(*File) error) error {
 		return err
 	}
 	defer unlock()
+	removeRemnants(target)
 	before, err := readFile(target)
 	if err != nil {
 		return err
@@ -120,6 +121,18 @@ func replaceFile(path string, content []byte, place func(from, to string) error)
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// removeRemnants removes what a replacing that was killed left beside path. The
+// lock says that nobody is at it.
+func removeRemnants(path string) {
+	prefix := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".")
+	remnants, _ := filepath.Glob(prefix + "[0-9]*") // as os.CreateTemp names them
+	for _, remnant := range remnants {
+		if strings.Trim(remnant[len(prefix):], "0123456789") == "" {
+			_ = os.Remove(remnant)
+		}
+	}
 }
 
 // renameToFree is a rename that never overwrites: a hard link fails when the

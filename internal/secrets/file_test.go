@@ -288,6 +288,20 @@ func TestChangeByAnEditorMeanwhileIsNotOverwritten(t *testing.T) {
 	require.Equal(t, "other: content\n", read(t, path))
 }
 
+func TestRemnantOfAKilledChangeGoes(t *testing.T) {
+	path := newFile(t)
+	beside := func(suffix string) string {
+		return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+suffix)
+	}
+	for _, suffix := range []string{"123", "2026-old", "bak"} {
+		require.NoError(t, os.WriteFile(beside(suffix), nil, 0o600))
+	}
+	require.NoError(t, Change(t.Context(), path, func(*File) error { return nil }))
+	require.NoFileExists(t, beside("123"))
+	require.FileExists(t, beside("2026-old"), "somebody's own")
+	require.FileExists(t, beside("bak"), "somebody's own")
+}
+
 func TestInterruptedChangeWritesNothing(t *testing.T) {
 	path := newFile(t)
 	before := read(t, path)

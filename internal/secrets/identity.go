@@ -41,7 +41,9 @@ func FindKeyring() *Keyring {
 		k.looked = append(k.looked, envIdentity+" (not set)")
 	}
 	if path := os.Getenv(envIdentityFile); path != "" {
-		k.addFile(path, envIdentityFile+"="+path)
+		if !k.addFile(path, envIdentityFile+"="+path) {
+			slog.Warn("no identity can be read where the environment says one is", "variable", envIdentityFile, "file", path)
+		}
 	} else {
 		k.looked = append(k.looked, envIdentityFile+" (not set)")
 	}
@@ -51,21 +53,24 @@ func FindKeyring() *Keyring {
 	return k
 }
 
-func (k *Keyring) addFile(path, place string) {
+// addFile tells whether the file held an identity.
+func (k *Keyring) addFile(path, place string) bool {
 	file, err := os.Open(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		k.looked = append(k.looked, place+" (no such file)")
-		return
+		return false
 	case err != nil:
 		k.looked = append(k.looked, place+" (cannot be read)")
-		return
+		return false
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
 		slog.Warn("other users of this machine can read your age identity; run chmod 600", "file", path)
 	}
+	before := len(k.identities)
 	k.add(place, file)
+	return len(k.identities) > before
 }
 
 // add reads identities, one a line. Errors name the line and never quote it.
