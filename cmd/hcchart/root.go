@@ -102,7 +102,7 @@ cloud that it describes on a Kubernetes cluster.`,
 	root.AddCommand(newInitCommand(a), newValidateCommand(a), newSchemaCommand(a))
 	root.AddCommand(newVersionCommand(a))
 	root.AddCommand(newSecretsCommand(a))
-	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDiffCommand(a), newDocsCommand(a), newPackageCommand(a))
+	root.AddCommand(newValuesCommand(a), newRenderCommand(a), newCheckCommand(a), newDiffCommand(a), newDocsCommand(a), newPackageCommand(a), newPushCommand(a))
 	root.AddCommand(newBudgetCommand(a), newDiagramCommand(a), newImagesCommand(a))
 	root.AddCommand(newUpCommand(a), newUpgradeCommand(a), newStatusCommand(a), newDownCommand(a))
 	root.AddCommand(newGitopsCommand(a))

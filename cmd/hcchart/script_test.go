@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // and exit codes in one readable text each. In a script, "exits CODE COMMAND"
 // wants exactly that exit code; $EXAMPLES and $CHARTS are the folders of the
 // repository, $CLUSTER is the URL of an empty cluster, $OPENAPI is a folder of
-// Kubernetes' OpenAPI documents. Scripts about images have a registry, $REGISTRY,
+// Kubernetes' OpenAPI documents. Scripts about images, and push, have a registry, $REGISTRY,
 // into which "push REFERENCE ARCHITECTURE..." puts one, and a board with k3s that
 // listens on $PORT, its files below $BOARD. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
 func TestScripts(t *testing.T) {
@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CLUSTER", cluster.URL)
 			env.Setenv("OPENAPI", openAPI)
 			env.Setenv("NO_COLOR", "1")
-			if strings.HasPrefix(filepath.Base(env.WorkDir), "script-images") {
+			if name := filepath.Base(env.WorkDir); strings.HasPrefix(name, "script-images") || name == "script-push" {
 				setUpImages(t, env)
 			}
 			return nil
