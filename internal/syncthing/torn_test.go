@@ -255,24 +255,6 @@ func TestSyncthingThatEndedInOrderBelievesTheDisk(t *testing.T) {
 
 // A disk that was brought back to an earlier state while Syncthing was down,
 // by an old copy for instance.
-func TestOlderCopyOfTheSameDiskIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
-	b.stopDaemon()
-	b.stored()
-	rollBack := b.disk.Remember()
-	b.startDaemon()
-	fill(c, a, b)
-	b.stopDaemon()
-	b.disk.Unmount()
-	rollBack()
-	b.plugIn()
-	c.eventually("everything comes back", func() bool { return holdsAll(b) })
-	requireGood(t, a)
-}
-
 func TestFullDiskBeginsASession(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
@@ -480,27 +462,6 @@ func TestLinkedFilesAreNoNewerVersions(t *testing.T) {
 }
 
 // What a person brings from a backup is older than what the others have.
-func TestBackupCopiedToANewDiskStaysBeside(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	fill(c, a, b)
-	b.put("letter", "newer")
-	c.eventually("both have it", func() bool { return a.has("letter", "newer") })
-	a.stopDaemon()
-	b.replaceDisk(nil)
-	c.eventually("it only receives", func() bool { return b.folderField("type") == "receiveonly" && exists(b.share(".stfolder")) })
-	b.put("letter", "a year old")
-	lastYear := time.Now().AddDate(-1, 0, 0)
-	require.NoError(t, os.Chtimes(b.share("letter"), lastYear, lastYear))
-	require.NoError(t, b.tryPost("/rest/db/scan?folder=home-photos"))
-	a.startDaemon()
-	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
-	c.eventually("both have the newer, and the older beside it", func() bool {
-		return a.has("letter", "newer") && b.has("letter", "newer") && anyHas(a, "letter.sync-conflict-", "a year old")
-	})
-}
-
 // exchange puts a file on one node and waits until another one has it, and the
 // first knows that.
 func (c *cluster) exchange(from, to *node, name, content string) {
@@ -543,54 +504,7 @@ func storeFile(t *testing.T, path string) {
 
 // A copy of the disk that was made while the board ran, put in after an orderly
 // end.
-func TestCopyOfARunningDiskIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	for _, fileSystem := range []string{"ext4", "btrfs"} {
-		t.Run(fileSystem, func(t *testing.T) {
-			t.Parallel()
-			c := startClusterOn(t, fileSystem, "node-1", "node-2")
-			a, b := c.nodes["node-1"], c.nodes["node-2"]
-			fill(c, a, b)
-			c.exchange(b, a, "overwritten", "old")
-			b.stored()
-			rollBack := b.disk.Remember()
-			c.exchange(b, a, "since", "the only one")
-			c.exchange(a, b, "from node 1", "the only one")
-			c.exchange(b, a, "overwritten", "new")
-			b.swap(rollBack)
-			c.eventually("everything comes back", func() bool {
-				return b.has("since", "the only one") && b.has("from node 1", "the only one") && b.has("overwritten", "new") && holdsAll(b)
-			})
-			require.True(t, a.has("since", "the only one") && a.has("from node 1", "the only one") && a.has("overwritten", "new"))
-			require.True(t, holdsAll(a))
-		})
-	}
-}
-
 // A full disk can't take a session's name, and a copy of it bears the same.
-func TestColdCopyOfAFullDiskIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	fill(c, a, b)
-	b.disk.Fill()
-	b.stopDaemon()
-	b.stored()
-	rollBack := b.disk.Remember()
-	b.startDaemon()
-	require.NoError(t, os.Remove(b.disk.In("filler")))
-	c.exchange(b, a, "since", "the only one")
-	b.swap(func() {
-		rollBack()
-		b.disk.Mount()
-		require.NoError(t, os.Remove(b.disk.In("filler")))
-		b.disk.Unmount()
-	})
-	c.eventually("everything comes back", func() bool { return b.has("since", "the only one") })
-	require.True(t, a.has("since", "the only one"))
-	requireGood(t, a)
-}
-
 // swap ends Syncthing in order and puts another disk in.
 func (n *node) swap(change func()) {
 	n.t.Helper()
@@ -623,29 +537,6 @@ func TestLinkThatBecameAFileKeepsNothingFromBeingSettled(t *testing.T) {
 			c.eventually("nothing is left aside", func() bool { return !exists(b.share(".stfolder/aside")) })
 		})
 	}
-}
-
-func TestCopyFromBeforeAShareWasMade(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	fill(c, a, b)
-	b.stopDaemon()
-	b.stored()
-	rollBack := b.disk.Remember()
-	b.startDaemon()
-	two := c.settings.Folders["photos"]
-	two.ID = "home-two"
-	c.settings.Folders["two"] = two
-	c.publish()
-	in := func(n *node) string { return n.disk.In("shares/two/x") }
-	c.eventually("the share is there", func() bool { return exists(filepath.Dir(in(a))) && exists(filepath.Dir(in(b))) })
-	write(t, in(a), "x")
-	c.eventually("both have it", func() bool { return exists(in(b)) })
-	b.swap(rollBack)
-	c.eventually("it is there again", func() bool { return exists(in(b)) })
-	require.True(t, exists(in(a)))
-	requireGood(t, a)
 }
 
 // A camera that uploads all the time.
