@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,11 +32,12 @@ type Gate struct {
 	Status  string   // status file; empty: none
 	Log     *slog.Logger
 	// Begin, if set, is asked on every start before the daemon. An error keeps
-	// the gate closed; Begin is asked again until it agrees. The function that
-	// it returns is called once, after the last process of the daemon has ended:
-	// with true while the disk is right as far as the gate knows, with false
-	// when it isn't or nobody waits any longer. Both may hang with the disk.
-	Begin func(disk.Found) (end func(orderly bool) error, err error)
+	// the gate closed; Begin is asked again until it agrees. It may give the daemon
+	// more arguments for this start. The function that it returns is called once,
+	// after the last process of the daemon has ended: with true while the disk is
+	// right as far as the gate knows, with false when it isn't or nobody waits any
+	// longer. Both may hang with the disk.
+	Begin func(disk.Found) (arguments []string, end func(orderly bool) error, err error)
 	// Follow names what the daemon has read: when a file's content changes, or
 	// the names in a folder, the daemon is told to read it again.
 	Follow []string
@@ -152,10 +154,11 @@ type run struct {
 
 // beginning is an answer of Begin.
 type beginning struct {
-	turn uint64
-	end  func(bool) error
-	err  error
-	look string // at what the daemon is going to read
+	turn      uint64
+	arguments []string // more, for the daemon
+	end       func(bool) error
+	err       error
+	look      string // at what the daemon is going to read
 }
 
 // follow acts on a verdict.
@@ -215,7 +218,7 @@ func (r *run) begin() {
 	go func() {
 		b := beginning{turn: turn}
 		if r.Begin != nil {
-			b.end, b.err = r.Begin(found)
+			b.arguments, b.end, b.err = r.Begin(found)
 		}
 		b.look = fingerprint(r.Follow)
 		r.begun <- b
@@ -239,7 +242,7 @@ func (r *run) launch(b beginning) error {
 		return r.status.write(false, b.err.Error())
 	}
 	r.end, r.refused = b.end, ""
-	child, err := r.reaper.start(r.Command, r.Log)
+	child, err := r.reaper.start(slices.Concat(r.Command, b.arguments), r.Log)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func runGate(root, status string, command []string) int {
 		g.Reload = strings.Fields(os.Getenv(reloads))
 	}
 	if journal := os.Getenv("LOG"); os.Getenv(withBegin) != "" {
-		g.Begin = func(found disk.Found) (func(bool) error, error) { return begin(journal, found) }
+		g.Begin = func(found disk.Found) ([]string, func(bool) error, error) { return begin(journal, found) }
 	}
 	code, err := g.Run(context.Background())
 	if err != nil {
@@ -68,7 +68,7 @@ const withBegin = "HOMECLOUD_TEST_GATE_BEGIN"
 
 // begin writes down what it is asked. A file beside the daemon's log makes it
 // refuse, another makes the end hang.
-func begin(journal string, found disk.Found) (end func(bool) error, err error) {
+func begin(journal string, found disk.Found) (arguments []string, end func(bool) error, err error) {
 	note := func(text string) {
 		file, err := os.OpenFile(journal, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err == nil {
@@ -77,10 +77,10 @@ func begin(journal string, found disk.Found) (end func(bool) error, err error) {
 		}
 	}
 	if _, err := os.Stat(journal + ".refuse"); err == nil {
-		return nil, errors.New("refused by the test")
+		return nil, nil, errors.New("refused by the test")
 	}
 	note("begin " + found.FileSystem)
-	return func(orderly bool) error {
+	return []string{"with this"}, func(orderly bool) error {
 		for _, err := os.Stat(journal + ".hang"); err == nil && orderly; _, err = os.Stat(journal + ".hang") {
 			time.Sleep(10 * time.Millisecond)
 		}

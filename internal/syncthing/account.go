@@ -209,32 +209,35 @@ type source struct {
 }
 
 // isComplete decides whether a receiving share has everything: it is idle,
-// lacks nothing, and knows the whole index of a connected node that has the
-// share and sends. A node that gives no account counts when it has told nothing
-// new for long. met says that all that is missing is somebody who sends: the
-// nodes know all of each other, and there is nobody to wait for.
+// lacks nothing, and knows the whole index of every connected node that has the
+// share, of which one sends. A node that gives no account counts when it has told
+// nothing new for long, and one that gives one is then waited for no longer. met
+// says that all that is missing is somebody who sends: the nodes know all of each
+// other, and there is nobody to wait for.
 func isComplete(local FolderStatus, sources []source, silent func(source) bool) (complete, met bool) {
 	if !local.has() {
 		return false, false
 	}
-	all := true
+	var sends, receives, waits, unheard bool
 	for _, s := range sources {
-		if s.RemoteState != "valid" {
-			continue
+		switch {
+		case s.RemoteState != "valid":
+		case s.isWhole() && s.account.Receives:
+			receives = true
+		case s.isWhole(), s.account == nil && silent(s):
+			sends = true
+		case s.account == nil, !silent(s):
+			waits = true
+		default:
+			unheard = true
 		}
-		if s.account == nil {
-			if silent(s) {
-				return true, false
-			}
-			return false, false
-		}
-		whole := s.account.Idle && s.Sequence >= s.account.Sequence
-		if whole && !s.account.Receives {
-			return true, false
-		}
-		met, all = met || whole, all && whole
 	}
-	return false, met && all
+	return sends && !waits, receives && !sends && !waits && !unheard
+}
+
+// isWhole says whether all that a node had when it was asked first is known.
+func (s source) isWhole() bool {
+	return s.account != nil && s.account.Idle && s.Sequence >= s.account.Sequence
 }
 
 // has says whether nothing is lacking of what is known.

@@ -265,6 +265,13 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 		return err
 	}
 	others := known.Global
+	same, err := isSameLink(from, to)
+	if err != nil {
+		return err
+	}
+	if same {
+		return os.Remove(from)
+	}
 	switch {
 	case group != damaged && others.exists() && p.isAwaited(share, to):
 		// It may never have been seen by whoever wrote here; or nobody has it any more,
@@ -298,6 +305,22 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	}
 	p.sayConflict(share, name)
 	return p.renameConflict(from, to)
+}
+
+// isSameLink says whether two links lead to the same place.
+func isSameLink(a, b string) (bool, error) {
+	ofA, err := os.Readlink(a)
+	if errors.Is(err, unix.EINVAL) {
+		return false, nil // no link
+	}
+	if err != nil {
+		return false, err
+	}
+	ofB, err := os.Readlink(b)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return ofA == ofB, err
 }
 
 // isAwaited says whether what the others have is on its way to a place. It is

@@ -92,12 +92,15 @@ func TestReceptionIsForgottenWithTheStateOfTheShare(t *testing.T) {
 	r := &Reconciler{receptions: map[string]*reception{}}
 	receiving := shareState{Generation: "g", Receiving: true, Since: now()}
 	owed := func(state shareState, sequence int64) int64 {
-		return r.reception("photos", state).owes("node-2", account{Sequence: sequence}).Sequence
+		return r.reception("photos", state).owes("node-2", account{Sequence: sequence, Idle: true}).Sequence
 	}
 	require.EqualValues(t, 7, owed(receiving, 7))
 	require.EqualValues(t, 7, owed(receiving, 9), "somebody who goes on writing is never known to the last change")
 	require.EqualValues(t, 3, owed(receiving, 3), "its index is a new one")
-	require.EqualValues(t, 9, r.reception("music", receiving).owes("node-2", account{Sequence: 9}).Sequence)
+	require.EqualValues(t, 9, r.reception("music", receiving).owes("node-2", account{Sequence: 9, Idle: true}).Sequence)
+
+	require.EqualValues(t, 1, r.reception("photos", receiving).owes("node-2", account{Sequence: 1}).Sequence, "it is scanning")
+	require.EqualValues(t, 3, owed(receiving, 9), "what it had in the middle of a scan is no measure")
 
 	again := receiving
 	again.Since = again.Since.Add(time.Nanosecond)

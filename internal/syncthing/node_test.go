@@ -65,6 +65,7 @@ type node struct {
 	name       string
 	disk       *disktest.Disk
 	home       string
+	boot       string // of the board; empty: this machine's
 	socket     string
 	identity   string
 	id         config.DeviceID
@@ -179,14 +180,16 @@ func (n *node) start() {
 func (n *node) startDaemon() {
 	n.t.Helper()
 	n.endSession = nil
+	var more []string
 	if found, err := n.disk.Expectation().Check(); err == nil {
 		if n.session == nil {
 			n.session = &syncthing.Session{Disk: n.disk.Expectation(), Home: n.home, Log: slog.New(slog.NewTextHandler(n.log, nil))}
+			syncthing.SetBoot(n.session, n.boot)
 		}
-		n.endSession, err = n.session.Begin(found)
+		more, n.endSession, err = n.session.Begin(found)
 		require.NoError(n.t, err)
 	}
-	n.daemon = exec.Command(n.binary, "serve", "--home="+n.home, "--no-browser", "--no-restart", "--gui-address=unix://"+n.socket)
+	n.daemon = exec.Command(n.binary, append([]string{"serve", "--home=" + n.home, "--no-browser", "--no-restart", "--gui-address=unix://" + n.socket}, more...)...)
 	n.daemon.Env = append(os.Environ(), "STNOUPGRADE=1", "STMONITORED=yes", "HOME="+n.home)
 	output := &lockedBuffer{}
 	n.daemon.Stdout, n.daemon.Stderr = output, output

@@ -3,7 +3,11 @@ package syncthing
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 // reception is what is remembered of a share between two passes while its state
@@ -29,6 +33,9 @@ func (r *Reconciler) reception(share string, memory shareState) *reception {
 // owes returns what a node's account is measured by: the index it had at first.
 // Somebody who goes on writing is never known to the last change.
 func (r *reception) owes(node string, given account) account {
+	if !given.Idle {
+		return given // it is still finding out what it has
+	}
 	key := fmt.Sprintf("%s %t", node, given.Receives) // it tells everything anew when it sends again
 	if before, asked := r.owed[key]; !asked || given.Sequence < before {
 		r.owed[key] = given.Sequence
@@ -71,6 +78,31 @@ func (p *pass) received(ctx context.Context, share string) (bool, error) {
 	return complete || reception.met && local.has(), nil
 }
 
+// unmet are the nodes that a share hasn't been compared with, with commas in
+// between: those that aren't there, and those that are waited for no longer.
+func (p *pass) unmet(ctx context.Context, share string) (string, error) {
+	sources, err := p.sources(ctx, share)
+	if err != nil {
+		return "", err
+	}
+	var unmet []string
+	for _, node := range sortedKeys(p.peers.IDs) {
+		if node != p.Node && !slices.ContainsFunc(sources, func(s source) bool { return s.node == node && (s.account == nil || s.isWhole()) }) {
+			unmet = append(unmet, node)
+		}
+	}
+	return strings.Join(unmet, ","), nil
+}
+
+// isBack says whether one of the nodes that a share wasn't compared with is there.
+func (p *pass) isBack(ctx context.Context, unmet string) (bool, error) {
+	connected, err := p.client.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(strings.Split(unmet, ","), func(node string) bool { return connected[p.peers.IDs[node]] }), nil
+}
+
 // stuck says whether a share has failed at everything that it still lacks, and
 // at nothing else, for as long as patience lasts: a name that this file system
 // doesn't take must not keep what was written here from being sent for ever.
@@ -92,7 +124,8 @@ type lack struct {
 	since time.Time
 }
 
-// sources are the connected nodes.
+// sources are the connected nodes, or the devices that have the share where there
+// is no other node. A device gives no account.
 func (p *pass) sources(ctx context.Context, share string) ([]source, error) {
 	id := p.settings.Folders[share].ID
 	connected, err := p.client.connected(ctx)
@@ -100,6 +133,20 @@ func (p *pass) sources(ctx context.Context, share string) ([]source, error) {
 		return nil, err
 	}
 	var sources []source
+	if !p.hasPeers() {
+		for _, name := range p.settings.Folders[share].Devices {
+			device, err := config.ParseDeviceID(p.settings.Devices[name].ID)
+			if err != nil || !connected[device] {
+				continue
+			}
+			completion, err := p.client.completion(ctx, id, device)
+			if err != nil {
+				return nil, err
+			}
+			sources = append(sources, source{name, completion, nil})
+		}
+		return sources, nil
+	}
 	for _, node := range sortedKeys(p.peers.IDs) {
 		device := p.peers.IDs[node]
 		if node == p.Node || !connected[device] {

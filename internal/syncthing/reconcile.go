@@ -245,6 +245,19 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if memory.Uncompared && p.hasOthers(share) {
 		memory.Generation = ""
 	}
+	if memory.Unmet != "" && !memory.Receiving && !memory.Settling {
+		back, err := p.isBack(ctx, memory.Unmet)
+		if err != nil {
+			return err
+		}
+		if back {
+			p.Log.Info("a node is back that the share wasn't compared with", "share", share, "nodes", memory.Unmet)
+			memory = shareState{Since: memory.Since}
+			p.state.Shares[share] = memory
+			p.waiting = true
+			return p.state.save(p.Home) // the others are paused first
+		}
+	}
 	if memory.Generation == generation && configured {
 		err := p.within(func(top string) error { return checkShare(top, share, generation) })
 		if err == nil {
@@ -285,14 +298,14 @@ func (p *pass) share(ctx context.Context, share string) error {
 		if err != nil {
 			return err
 		}
-		receiving = (holds || configured || memory.Generation != "") && p.hasPeers()
+		receiving = (holds || configured || memory.Generation != "") && p.hasOthers(share)
 		return makeShare(top, share, generation)
 	})
 	if err != nil {
 		return err
 	}
 	back := now()
-	if memory.Uncompared {
+	if memory.Uncompared || memory.Generation == "" && !memory.Since.IsZero() {
 		back = memory.Since
 	}
 	memory = shareState{Generation: generation, Receiving: receiving}
@@ -306,9 +319,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 	return p.state.save(p.Home)
 }
 
-// hasPeers says whether another node could have the share. On a single board
-// there is nobody to wait for; devices outside of the cluster may hold a part
-// only, and an index that is new announces no deletion anyway.
+// hasPeers says whether another node could have the share.
 func (p *pass) hasPeers() bool { return len(p.peers.IDs) > 1 }
 
 // settle keeps a share that is known. One that receives sends again when it
@@ -332,8 +343,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
 			memory.Uncompared = memory.Shared && !p.hasOthers(share)
-			memory.Settling, memory.Shared, memory.Stored = false, false, time.Time{}
-			if !memory.Uncompared {
+			memory.Settling, memory.Shared, memory.Behind, memory.Stored = false, false, false, time.Time{}
+			if !memory.Uncompared && memory.Unmet == "" {
 				memory.Since = time.Time{}
 			}
 			p.settled[share] = time.Now()
@@ -341,8 +352,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 	case memory.Receiving:
 		complete := true
-		if p.hasPeers() {
-			var err error
+		var err error
+		if p.hasOthers(share) {
 			if complete, err = p.received(ctx, share); err != nil {
 				return err
 			}
@@ -350,6 +361,11 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		p.waiting = true
 		if complete {
 			p.Log.Info("the share has what the other nodes have", "share", share)
+			if !memory.Behind { // the index that was kept tells versions apart
+				if memory.Unmet, err = p.unmet(ctx, share); err != nil {
+					return err
+				}
+			}
 			memory.Receiving, memory.Settling = false, true
 		}
 	}

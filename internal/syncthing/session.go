@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,8 @@ type Session struct {
 	Home string // of Syncthing
 	Log  *slog.Logger
 
+	boot string // for tests; empty: the kernel's
+
 	// abandoned is when the last one ended with a disk that wasn't right; nil: it
 	// didn't. A beginning may hang while another one is abandoned.
 	abandoned atomic.Pointer[time.Time]
@@ -56,8 +59,11 @@ type session struct {
 	Superblock uint64 `json:"superblock,omitempty"`
 }
 
+// resetDeltas makes Syncthing, and whoever it talks to, tell everything anew.
+const resetDeltas = "--reset-deltas"
+
 // Begin is a gate's Begin.
-func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err error) {
+func (s *Session) Begin(found disk.Found) (arguments []string, end func(orderly bool) error, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("syncthing: begin a session: %w", err)
@@ -65,19 +71,19 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 	}()
 	unlock, err := lockState(s.Home, s.Log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer unlock()
 	state, err := loadState(s.Home)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.forget(&state); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	begun, err := newSession(found)
+	begun, err := s.new(found)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Errors of writing back are told to those who had opened the file system
 	// when they happened.
@@ -117,10 +123,17 @@ func (s *Session) Begin(found disk.Found) (end func(orderly bool) error, err err
 		if folder != nil {
 			folder.Close()
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	s.abandoned.Store(nil)
-	return func(orderly bool) error { return s.end(found, folder, begun, orderly) }, nil
+	for _, memory := range state.Shares {
+		if memory.Behind {
+			// The numbers of changes have fallen back with the index: what they count anew
+			// would never be sent.
+			arguments = []string{resetDeltas}
+		}
+	}
+	return arguments, func(orderly bool) error { return s.end(found, folder, begun, orderly) }, nil
 }
 
 // writeName writes the session's name on the disk, stored.
@@ -129,15 +142,16 @@ func writeName(folder, name string) error {
 	return err
 }
 
-func newSession(found disk.Found) (session, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return session{}, err
+func (s *Session) new(found disk.Found) (session, error) {
+	boot := s.boot
+	if boot == "" {
+		content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			return session{}, err
+		}
+		boot = strings.TrimSpace(string(content))
 	}
-	return session{
-		Name: rand.Text(), Generation: found.Sentinel.Generation,
-		Boot: strings.TrimSpace(string(boot)), Superblock: superblock(found),
-	}, nil
+	return session{Name: rand.Text(), Generation: found.Sentinel.Generation, Boot: boot, Superblock: superblock(found)}, nil
 }
 
 // superblock numbers a file system from its first mounting to its last
@@ -223,8 +237,17 @@ const indexFiles = "index-*"
 // scanned without it would seem to be newer than what the others have.
 func (s *Session) forget(state *state) error {
 	index, err := filepath.Glob(filepath.Join(s.Home, indexFiles))
-	if err != nil || index != nil || len(state.Shares) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(state.Shares) == 0 {
+		// Nothing was shared, or what we remembered is lost: then, too, the reconciler
+		// looks first.
+		_, err := s.isolate(state.Device)
+		return err
+	}
+	if index != nil {
+		return nil
 	}
 	s.Log.Warn("Syncthing's index is gone: the shares begin with a new one and first take what the others have")
 	if _, err := s.isolate(state.Device); err != nil {
@@ -250,6 +273,9 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 			memory.Stored = stored
 		}
 		memory.Settling, memory.Since = true, back
+		if state.Session.Boot != begun.Boot {
+			memory.Behind, memory.Receiving, memory.Settling = true, true, false
+		}
 		state.Shares[share] = memory
 	}
 	if torn == nil {
@@ -296,7 +322,7 @@ func (s *Session) end(found disk.Found, folder *os.File, ended session, orderly 
 		return nil
 	}
 	name := rand.Text()
-	err := os.NewSyscallError("syncfs", unix.Syncfs(int(folder.Fd())))
+	err := errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(folder.Fd()))), s.storeIndex())
 	if err == nil {
 		err = s.Disk.Within(found.Identity, func(top string) error {
 			return writeName(filepath.Join(top, config.ProbeDirectory), name)
@@ -310,6 +336,24 @@ func (s *Session) end(found disk.Found, folder *os.File, ended session, orderly 
 		return errors.Join(fmt.Errorf("syncthing: end a session: %w", err), s.close(ended, func(last *session) { last.Superblock = 0 }))
 	}
 	return s.close(ended, func(last *session) { last.Name, last.Ended = name, true })
+}
+
+// storeIndex has the system disk store Syncthing's index, which Syncthing leaves
+// to the kernel.
+func (s *Session) storeIndex() error {
+	files, err := filepath.Glob(filepath.Join(s.Home, indexFiles, "*"))
+	if err != nil {
+		return err
+	}
+	folders, err := filepath.Glob(filepath.Join(s.Home, indexFiles))
+	for _, path := range slices.Concat(files, folders) {
+		file, openErr := os.Open(path)
+		if openErr == nil {
+			openErr = errors.Join(file.Sync(), file.Close())
+		}
+		err = errors.Join(err, openErr)
+	}
+	return err
 }
 
 // close notes how a session ended, unless another one has begun since.

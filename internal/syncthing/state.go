@@ -45,6 +45,14 @@ type shareState struct {
 	// may be old, and once there are others again they are asked first.
 	Shared     bool `json:"shared,omitempty"`
 	Uncompared bool `json:"uncompared,omitempty"`
+	// Behind says that the board has lost power: the index, which Syncthing leaves
+	// to the kernel to store, may lack what it knew last, as the disk may. What it
+	// lacks is told by the others before anything is settled.
+	Behind bool `json:"behind,omitempty"`
+	// Unmet are the nodes that weren't there when the share was compared with the
+	// others, with commas in between. They may have newer versions of what another
+	// disk brought, and are compared with first when they come.
+	Unmet string `json:"unmet,omitempty"`
 	// Stored is the last moment of which the disk knew when it wasn't left in
 	// order. Zero: it is another disk.
 	Stored time.Time `json:"stored,omitzero"`

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	kuberuntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
@@ -50,19 +52,31 @@ var known sync.Map
 
 // parse reads documents; those that say nothing are left out.
 func parse(documents []chart.Document) (parsed []document, err error) {
-	for _, d := range documents {
-		p, has := known.Load(d.Text)
-		if !has {
+	all := make([]document, len(documents))
+	var readers errgroup.Group
+	readers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, d := range documents {
+		if p, has := known.Load(d.Text); has {
+			all[i] = p.(document)
+			continue
+		}
+		readers.Go(func() error {
 			read := document{}
 			if err := yaml.Unmarshal([]byte(d.Text), &read.value); err != nil {
-				return nil, fmt.Errorf("%s: not YAML: %w\n%s", d.Source, err, d.Text)
+				return fmt.Errorf("%s: not YAML: %w\n%s", d.Source, err, d.Text)
 			}
 			u := unstructured.Unstructured{Object: read.value}
 			read.kind, read.name = u.GetKind(), u.GetName()
 			known.Store(d.Text, read)
-			p = read
-		}
-		if p := p.(document); len(p.value) > 0 {
+			all[i] = read
+			return nil
+		})
+	}
+	if err := readers.Wait(); err != nil {
+		return nil, err
+	}
+	for i, d := range documents {
+		if p := all[i]; len(p.value) > 0 {
 			p.Document = d
 			parsed = append(parsed, p)
 		}
@@ -72,7 +86,7 @@ func parse(documents []chart.Document) (parsed []document, err error) {
 
 // object gives a test an object of its own.
 func (r *Rendering) object(d document) *Object {
-	return &Object{Unstructured: &unstructured.Unstructured{Object: runtime.DeepCopyJSON(d.value)}, rendering: r, text: d.Text, Source: d.Source}
+	return &Object{Unstructured: &unstructured.Unstructured{Object: kuberuntime.DeepCopyJSON(d.value)}, rendering: r, text: d.Text, Source: d.Source}
 }
 
 // String is "Deployment web".
@@ -170,7 +184,7 @@ func (r *Rendering) with() string {
 // Get returns an object of a type of Kubernetes' Go client, such as
 // *appsv1.Deployment, by its name. A field that the type doesn't know fails the
 // test.
-func Get[T runtime.Object](r *Rendering, name string) T {
+func Get[T kuberuntime.Object](r *Rendering, name string) T {
 	r.t.Helper()
 	var typed T
 	kind := kindOf(reflect.TypeOf(typed))
@@ -179,7 +193,7 @@ func Get[T runtime.Object](r *Rendering, name string) T {
 }
 
 // All returns all objects of a type, in the order of their installation.
-func All[T runtime.Object](r *Rendering) (found []T) {
+func All[T kuberuntime.Object](r *Rendering) (found []T) {
 	r.t.Helper()
 	var typed T
 	kind := kindOf(reflect.TypeOf(typed))
@@ -194,14 +208,14 @@ func All[T runtime.Object](r *Rendering) (found []T) {
 // kindOf is how Kubernetes calls a Go type.
 func kindOf(t reflect.Type) string {
 	for known, goType := range scheme.Scheme.AllKnownTypes() {
-		if goType == t.Elem() && known.Version != runtime.APIVersionInternal {
+		if goType == t.Elem() && known.Version != kuberuntime.APIVersionInternal {
 			return known.Kind
 		}
 	}
 	return t.Elem().Name()
 }
 
-func decode[T runtime.Object](o *Object) T {
+func decode[T kuberuntime.Object](o *Object) T {
 	t := o.rendering.t
 	t.Helper()
 	var typed T
