@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -55,7 +54,8 @@ func (r *reception) silentFor(s source) time.Duration {
 
 // received says whether a share that receives is done.
 func (p *pass) received(ctx context.Context, share string) (bool, error) {
-	id, reception := p.settings.Folders[share].ID, p.reception(share, p.state.Shares[share])
+	memory := p.state.Shares[share]
+	id, reception := p.settings.Folders[share].ID, p.reception(share, memory)
 	local, err := p.client.Folder(ctx, id)
 	if err != nil {
 		return false, err
@@ -63,6 +63,10 @@ func (p *pass) received(ctx context.Context, share string) (bool, error) {
 	sources, err := p.sources(ctx, share)
 	if err != nil {
 		return false, err
+	}
+	if absent := p.absent(sources); memory.Foreign && absent != nil {
+		p.absents[share] = absent
+		return false, nil
 	}
 	if reception.stuck(local, p.Patience) {
 		p.Log.Warn("files can't be fetched from the other nodes: the share goes on without them", "share", share, "files", local.NeedTotalItems)
@@ -78,29 +82,14 @@ func (p *pass) received(ctx context.Context, share string) (bool, error) {
 	return complete || reception.met && local.has(), nil
 }
 
-// unmet are the nodes that a share hasn't been compared with, with commas in
-// between: those that aren't there, and those that are waited for no longer.
-func (p *pass) unmet(ctx context.Context, share string) (string, error) {
-	sources, err := p.sources(ctx, share)
-	if err != nil {
-		return "", err
-	}
-	var unmet []string
+// absent are the other nodes that aren't among the sources.
+func (p *pass) absent(sources []source) (nodes []string) {
 	for _, node := range sortedKeys(p.peers.IDs) {
-		if node != p.Node && !slices.ContainsFunc(sources, func(s source) bool { return s.node == node && (s.account == nil || s.isWhole()) }) {
-			unmet = append(unmet, node)
+		if node != p.Node && !slices.ContainsFunc(sources, func(s source) bool { return s.node == node && s.RemoteState == "valid" }) {
+			nodes = append(nodes, node)
 		}
 	}
-	return strings.Join(unmet, ","), nil
-}
-
-// isBack says whether one of the nodes that a share wasn't compared with is there.
-func (p *pass) isBack(ctx context.Context, unmet string) (bool, error) {
-	connected, err := p.client.connected(ctx)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(strings.Split(unmet, ","), func(node string) bool { return connected[p.peers.IDs[node]] }), nil
+	return nodes
 }
 
 // stuck says whether a share has failed at everything that it still lacks, and

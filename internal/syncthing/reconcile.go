@@ -23,6 +23,7 @@ type pass struct {
 	state    state
 	problems map[string]error              // by share
 	given    map[string]map[string]account // by the nodes asked in this pass, and folder
+	absents  map[string][]string           // nodes that a share waits for
 	waiting  bool                          // something will be different without anybody's doing
 }
 
@@ -245,19 +246,6 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if memory.Uncompared && p.hasOthers(share) {
 		memory.Generation = ""
 	}
-	if memory.Unmet != "" && !memory.Receiving && !memory.Settling {
-		back, err := p.isBack(ctx, memory.Unmet)
-		if err != nil {
-			return err
-		}
-		if back {
-			p.Log.Info("a node is back that the share wasn't compared with", "share", share, "nodes", memory.Unmet)
-			memory = shareState{Since: memory.Since}
-			p.state.Shares[share] = memory
-			p.waiting = true
-			return p.state.save(p.Home) // the others are paused first
-		}
-	}
 	if memory.Generation == generation && configured {
 		err := p.within(func(top string) error { return checkShare(top, share, generation) })
 		if err == nil {
@@ -286,7 +274,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 	}
-	receiving := false
+	receiving, holds := false, false
 	err := p.within(func(top string) error {
 		if memory.Generation == generation {
 			// Only Syncthing's own configuration was lost.
@@ -294,8 +282,8 @@ func (p *pass) share(ctx context.Context, share string) error {
 				return err
 			}
 		}
-		holds, err := holdsData(top, share)
-		if err != nil {
+		var err error
+		if holds, err = holdsData(top, share); err != nil {
 			return err
 		}
 		receiving = (holds || configured || memory.Generation != "") && p.hasOthers(share)
@@ -305,12 +293,12 @@ func (p *pass) share(ctx context.Context, share string) error {
 		return err
 	}
 	back := now()
-	if memory.Uncompared || memory.Generation == "" && !memory.Since.IsZero() {
+	if memory.Uncompared {
 		back = memory.Since
 	}
 	memory = shareState{Generation: generation, Receiving: receiving}
 	if receiving {
-		memory.Since = back
+		memory.Since, memory.Foreign = back, holds
 	}
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
@@ -343,8 +331,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
 			memory.Uncompared = memory.Shared && !p.hasOthers(share)
-			memory.Settling, memory.Shared, memory.Behind, memory.Stored = false, false, false, time.Time{}
-			if !memory.Uncompared && memory.Unmet == "" {
+			memory.Settling, memory.Shared, memory.Behind, memory.Foreign, memory.Stored = false, false, false, false, time.Time{}
+			if !memory.Uncompared {
 				memory.Since = time.Time{}
 			}
 			p.settled[share] = time.Now()
@@ -352,8 +340,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		}
 	case memory.Receiving:
 		complete := true
-		var err error
 		if p.hasOthers(share) {
+			var err error
 			if complete, err = p.received(ctx, share); err != nil {
 				return err
 			}
@@ -361,11 +349,6 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		p.waiting = true
 		if complete {
 			p.Log.Info("the share has what the other nodes have", "share", share)
-			if !memory.Behind { // the index that was kept tells versions apart
-				if memory.Unmet, err = p.unmet(ctx, share); err != nil {
-					return err
-				}
-			}
 			memory.Receiving, memory.Settling = false, true
 		}
 	}
@@ -398,6 +381,9 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		return err
 	}
 	problem := statusProblem(status, memory, p.Patience)
+	if absent := p.absents[share]; absent != nil {
+		problem += fmt.Sprintf("; %s may have something newer, and is waited for: bring it back, or take it out of the cluster file", strings.Join(absent, " and "))
+	}
 	if status.Errors > 0 && status.State != "error" && !memory.Settling {
 		first, err := p.client.firstError(ctx, id)
 		if err != nil {

@@ -49,10 +49,10 @@ type shareState struct {
 	// to the kernel to store, may lack what it knew last, as the disk may. What it
 	// lacks is told by the others before anything is settled.
 	Behind bool `json:"behind,omitempty"`
-	// Unmet are the nodes that weren't there when the share was compared with the
-	// others, with commas in between. They may have newer versions of what another
-	// disk brought, and are compared with first when they come.
-	Unmet string `json:"unmet,omitempty"`
+	// Foreign says that the disk brought data that is in no index. What is scanned
+	// anew counts as the newest, also beside nodes that aren't there: so all other
+	// nodes must be.
+	Foreign bool `json:"foreign,omitempty"`
 	// Stored is the last moment of which the disk knew when it wasn't left in
 	// order. Zero: it is another disk.
 	Stored time.Time `json:"stored,omitzero"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -677,4 +678,38 @@ func TestBrokenShareOfATornDiskKeepsNoOtherBack(t *testing.T) {
 	c.eventually("and what it lacked is fetched", func() bool { return exists(in(b, "x")) })
 	require.True(t, exists(in(a, "x")))
 	requireGood(t, a)
+}
+
+// Syncthing doesn't tell where a link leads: two of them aren't taken for equal.
+func TestLinkThatLeadsElsewhereStays(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	require.NoError(t, os.Symlink("file-00", b.share("latest")))
+	require.NoError(t, os.Symlink("file-00", b.share("first")))
+	c.eventually("both have them", func() bool { return exists(a.share("latest")) && exists(a.share("first")) })
+	b.pull(func() {})
+	b.disk.Mount()
+	for name, to := range map[string]string{"latest": "file-19", "first": "file-00"} {
+		require.NoError(t, os.Remove(b.share(name)))
+		require.NoError(t, os.Symlink(to, b.share(name)))
+	}
+	b.startDaemon()
+	c.atRest(a, b)
+	leads := func(n *node, pattern string) (to []string) {
+		links, _ := filepath.Glob(n.share(pattern))
+		for _, link := range links {
+			target, _ := os.Readlink(link)
+			to = append(to, target)
+		}
+		return to
+	}
+	for _, n := range []*node{a, b} {
+		c.eventually("both targets are on "+n.name, func() bool {
+			to := leads(n, "latest*")
+			return len(to) == 2 && slices.Contains(to, "file-00") && slices.Contains(to, "file-19")
+		})
+		require.Equal(t, []string{"file-00"}, leads(n, "first*"), "what is the same needs no copy")
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tmorin/homecloud/internal/config"
 )
@@ -67,7 +66,7 @@ func (s Settings) folder(share string, peers Peers, memory shareState, current o
 		"path":             s.SharePath(share),
 		"type":             "sendreceive",
 		"paused":           false,
-		"devices":          s.folderDevices(settings, peers, memory.Unmet, current),
+		"devices":          s.folderDevices(settings, peers, current),
 		"markerName":       markerName(memory.Generation),
 		"ignorePerms":      true, // the doors' masks decide, not who was first
 		"rescanIntervalS":  3600.0,
@@ -85,12 +84,10 @@ func (s Settings) folder(share string, peers Peers, memory shareState, current o
 	return wanted
 }
 
-func (s Settings) folderDevices(settings FolderSettings, peers Peers, unmet string, current object) []any {
+func (s Settings) folderDevices(settings FolderSettings, peers Peers, current object) []any {
 	ids := map[string]bool{}
-	for node, id := range peers.IDs {
-		if !slices.Contains(strings.Split(unmet, ","), node) {
-			ids[string(id)] = true
-		}
+	for _, id := range peers.IDs {
+		ids[string(id)] = true
 	}
 	for _, name := range settings.Devices {
 		if id, err := config.ParseDeviceID(s.Devices[name].ID); err == nil {
