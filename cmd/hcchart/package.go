@@ -11,12 +11,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/checksums"
+	"github.com/tmorin/homecloud/internal/sbom"
 )
 
 func newPackageCommand(a *app) *cobra.Command {
 	var flags chartFlags
 	var out string
 	var without []string
+	var bills, sums bool
 	cmd := &cobra.Command{
 		Use:   "package [CHART...]",
 		Short: "Write charts as archives that install alone",
@@ -26,34 +29,81 @@ the same bytes, whatever the day and the folder.
 
 --without leaves a dependency out on purpose: it is gone from Chart.yaml, and
 values that enable it are refused. A dependency that isn't downloaded has to be
-left out this way.`,
+left out this way.
+
+--sbom writes NAME-VERSION.cdx.json beside each archive: CycloneDX, with the
+charts inside and the images that the default values name, with what is known of
+their licences and architectures. --checksums writes SHA256SUMS of all that was
+written; sha256sum --check SHA256SUMS reads it.`,
 		Example: `  hcchart package --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
-  hcchart package dnas --out /tmp
+  hcchart package dnas --out /tmp --sbom --checksums
   helm install homecloud dist/homecloud-0.1.0.tgz --namespace homecloud`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			archives, err := packageCharts(flags.library(), args, without)
 			if err != nil {
 				return err
 			}
+			files, err := packageFiles(archives, bills)
+			if err != nil {
+				return err
+			}
 			if err := os.MkdirAll(out, 0o755); err != nil {
 				return err
 			}
-			for _, archive := range archives {
-				file := filepath.Join(out, archive.Name)
-				if err := replaceFile(file, archive.Content); err != nil {
+			var names []string
+			write := func(name string, content []byte) error {
+				path := filepath.Join(out, name)
+				if err := replaceFile(path, content); err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintln(a.out, file); err != nil {
+				names = append(names, name)
+				_, err := fmt.Fprintln(a.out, path)
+				return err
+			}
+			for _, file := range files {
+				if err := write(file.name, file.content); err != nil {
 					return err
 				}
 			}
-			return nil
+			if !sums {
+				return nil
+			}
+			list, err := checksums.Of(out, names)
+			if err != nil {
+				return err
+			}
+			return write(checksums.Name, list)
 		},
 	}
 	flags.addCharts(cmd)
 	cmd.Flags().StringVar(&out, "out", "dist", "`folder` for the archives")
 	cmd.Flags().StringSliceVar(&without, "without", nil, "`names` of dependencies to leave out")
+	cmd.Flags().BoolVar(&bills, "sbom", false, "also write what is inside of each archive, as CycloneDX")
+	cmd.Flags().BoolVar(&sums, "checksums", false, "also write SHA256SUMS")
 	return cmd
+}
+
+type packageFile struct {
+	name    string
+	content []byte
+}
+
+// packageFiles are the files to write: archives, each with its bill of
+// materials when that is wanted.
+func packageFiles(archives []*chart.Archive, bills bool) ([]packageFile, error) {
+	var files []packageFile
+	for _, archive := range archives {
+		files = append(files, packageFile{archive.Name, archive.Content})
+		if !bills {
+			continue
+		}
+		bill, err := sbom.OfChart(archive)
+		if err != nil {
+			return nil, fmt.Errorf("--sbom: chart %s: %w", archive.Chart.Name, err)
+		}
+		files = append(files, packageFile{strings.TrimSuffix(archive.Name, ".tgz") + ".cdx.json", bill})
+	}
+	return files, nil
 }
 
 // packageCharts makes all archives before the first is written.
