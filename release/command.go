@@ -26,13 +26,13 @@ func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 // output runs a program and gives what it prints; what it says about an error
 // goes into the error. said, if any, gets its lines while it runs.
 func output(cmd *exec.Cmd, said func(line string)) (string, error) {
-	var printed bytes.Buffer
-	problem := &lines{said: said}
-	cmd.Stdout, cmd.Stderr = &printed, problem
+	printed := &lines{said: said}
+	var problem bytes.Buffer
+	cmd.Stdout, cmd.Stderr = printed, &problem
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, strings.TrimSpace(printed.String()+problem.all.String()))
+		return "", fmt.Errorf("%s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, strings.TrimSpace(printed.all.String()+problem.String()))
 	}
-	return printed.String(), nil
+	return printed.all.String(), nil
 }
 
 // lines is a writer that keeps all and tells each line.

@@ -55,7 +55,7 @@ func (b *build) images(ctx context.Context) error {
 		return err
 	}
 	return b.steps.Run("archive of images", func(step *term.Step) error {
-		if _, err := output(command(ctx, b.root, "go", "run", "./images", "archive", "--from", work, "--out", b.out), func(line string) { step.Waits("%s", line) }); err != nil {
+		if _, err := output(command(ctx, b.root, "go", "run", "./images", "archive", "--from", work, "--out", b.out), nil); err != nil {
 			return err
 		}
 		archive, err := imagestore.ReadArchive(ctx, filepath.Join(b.out, "homecloud-own-images-"+runtime.GOARCH+".tar.zst"))

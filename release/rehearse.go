@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -85,25 +86,24 @@ func (r *rehearsal) again(ctx context.Context, commit string) (err error) {
 	}()
 	clone, second := filepath.Join(work, "a", "clone"), filepath.Join(work, "built")
 	r.steps.Say("second build, from a clone in another folder, with umask %s, in %s", otherUmask, otherTimeZone)
-	if _, err := git(ctx, r.root, "clone", "--quiet", r.root, clone); err != nil {
+	if _, err := output(otherwise(ctx, r.root, "git", "clone", "--quiet", r.root, clone), nil); err != nil {
 		return err
 	}
-	if _, err := git(ctx, clone, "checkout", "--quiet", "--detach", commit); err != nil {
+	if _, err := output(otherwise(ctx, clone, "git", "checkout", "--quiet", "--detach", commit), nil); err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := []string{"-c", "umask " + otherUmask + ` && exec "$0" "$@"`, self, "build", "--root", clone, "--out", second, "--version", r.version}
+	args := []string{"build", "--root", clone, "--out", second, "--version", r.version}
 	if len(r.without) > 0 {
 		args = append(args, "--without", strings.Join(r.without, ","))
 	}
 	if r.withoutImages {
 		args = append(args, "--without-images")
 	}
-	cmd := command(ctx, clone, "sh", args...)
-	cmd.Env = append(cmd.Env, "TZ="+otherTimeZone)
+	cmd := otherwise(ctx, clone, self, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("the second build: %w", err)
@@ -113,6 +113,13 @@ func (r *rehearsal) again(ctx context.Context, commit string) (err error) {
 		step.Done("%d files, all the same", files)
 		return err
 	})
+}
+
+// otherwise is a command with the other umask and time zone.
+func otherwise(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
+	cmd := command(ctx, dir, "sh", append([]string{"-c", "umask " + otherUmask + ` && exec "$0" "$@"`, name}, args...)...)
+	cmd.Env = append(cmd.Env, "TZ="+otherTimeZone)
+	return cmd
 }
 
 func (r *rehearsal) summary(out string, began time.Time) error {
