@@ -2,7 +2,7 @@ package main
 
 import (
 	"archive/tar"
-	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -103,21 +103,36 @@ func differenceOf(a, b string) (string, error) {
 
 // differsAt is the offset of the first byte that isn't the same; -1: none.
 func differsAt(a, b io.Reader) (int64, error) {
-	first, second := bufio.NewReaderSize(a, 1<<20), bufio.NewReaderSize(b, 1<<20)
-	for at := int64(0); ; at++ {
-		x, errA := first.ReadByte()
-		y, errB := second.ReadByte()
-		switch {
-		case errors.Is(errA, io.EOF) && errors.Is(errB, io.EOF):
+	x, y := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); ; at += int64(len(x)) {
+		n, err := fill(a, x)
+		if err != nil {
+			return 0, err
+		}
+		m, err := fill(b, y)
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(x[:n], y[:m]) {
+			same := 0
+			for same < min(n, m) && x[same] == y[same] {
+				same++
+			}
+			return at + int64(same), nil
+		}
+		if n < len(x) {
 			return -1, nil
-		case errA != nil && !errors.Is(errA, io.EOF):
-			return 0, errA
-		case errB != nil && !errors.Is(errB, io.EOF):
-			return 0, errB
-		case errA != nil || errB != nil || x != y:
-			return at, nil
 		}
 	}
+}
+
+// fill reads as much as there is, which is less than the buffer only at the end.
+func fill(r io.Reader, buffer []byte) (int, error) {
+	n, err := io.ReadFull(r, buffer)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
 }
 
 func isTar(name string) bool {
