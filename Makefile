@@ -7,6 +7,8 @@ LDFLAGS     := -s -w -X github.com/tmorin/homecloud/internal/version.number=$(VE
 TIMES       := dist/times
 # The charts that somebody installs.
 CHARTS      := platform dnas homecloud
+# Dependencies of charts that aren't in our archives of them: they can't be downloaded here.
+LEFT_OUT    := longhorn,traefik,kube-prometheus-stack,headlamp,portainer
 # Which of the long tests `make test` adds to the core ones: chosen by the commit, so that every one gets its turn.
 SHARDS      := sops fuzz bench
 SHARD       ?= $(word $(shell expr $$((16#$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))) % $(words $(SHARDS)) + 1),$(SHARDS))
@@ -159,8 +161,12 @@ images: ## Container images as archives, in dist/images (root)
 
 .PHONY: dist
 dist: build images ## What a machine without internet needs, in dist: the charts, and our own images for this machine's architecture (root)
-	bin/hcchart package --out dist/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
+	bin/hcchart package --out dist/charts --without $(LEFT_OUT)
 	$(GO) run ./images archive
+
+.PHONY: release
+release: ## Rehearse a release, offline: all that would be published in dist/release, built twice and compared (root; RELEASE_FLAGS=--without-images without)
+	$(call part,release,$(GO) run ./release --without $(LEFT_OUT) $(RELEASE_FLAGS))
 
 .PHONY: kube-schemas
 kube-schemas: ## Extract Kubernetes' schemas anew, from the releases that the tool names (downloads them)
@@ -173,8 +179,8 @@ docs: bin/hcchart ## Regenerate what is generated: schema, image references, cha
 	bin/hcchart docs --write $(addprefix charts/,$(CHARTS))
 
 .PHONY: lint
-lint: bin/golangci-lint ## Linters, formatting, generated files up to date
-	$(call part,lint,bin/golangci-lint run && (cd test && ../bin/golangci-lint run) && (cd test/lab && ../../bin/golangci-lint run) && (cd test/e2e/k3d && ../../../bin/golangci-lint run) && $(GO) run ./images generate --check)
+lint: bin/golangci-lint ## Linters, formatting, generated files up to date, hcchart for Windows
+	$(call part,lint,bin/golangci-lint run && (cd test && ../bin/golangci-lint run) && (cd test/lab && ../../bin/golangci-lint run) && (cd test/e2e/k3d && ../../../bin/golangci-lint run) && $(GO) run ./images generate --check && GOOS=windows $(GO) vet ./cmd/hcchart)
 
 # What `make up` and the tests need of Debian beside Go. Installed only when something is missing, and said so.
 PACKAGES := buildah ca-certificates conntrack containerd containernetworking-plugins btrfs-progs e2fsprogs ethtool ipset \

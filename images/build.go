@@ -22,6 +22,7 @@ type builder struct {
 	list    *List
 	out     string
 	refresh bool
+	again   bool
 	log     io.Writer
 
 	cache *cache
@@ -129,7 +130,7 @@ func (b *builder) image(ctx context.Context, image Image) (record, error) {
 		arguments["BASE"] = b.base.reference()
 	}
 
-	if known, ok := b.cache.record(image.Name, in.hash()); ok && !b.refresh {
+	if known, ok := b.cache.record(image.Name, in.hash()); ok && !b.refresh && !b.again {
 		b.say(image.Name, fmt.Sprintf("%s unchanged, %s", known.Tag, megabytes(known.Size)), began)
 		return known, nil
 	}

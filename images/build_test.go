@@ -106,6 +106,16 @@ func TestNASImageFindsAccountsAndMounts(t *testing.T) {
 	}
 }
 
+func TestImagesOfDebianTellScannersWhichOne(t *testing.T) {
+	out, _ := buildAll(t)
+	for _, image := range []string{"nas", "keepalived"} {
+		root, _ := unpack(t, out, image)
+		content, err := os.ReadFile(filepath.Join(root, "etc/os-release"))
+		require.NoError(t, err)
+		require.Contains(t, string(content), "VERSION_CODENAME=bookworm")
+	}
+}
+
 func TestSecondBuildMakesNothingAndKeepsTags(t *testing.T) {
 	first, _ := buildAll(t)
 	second, log := buildAll(t)

@@ -71,7 +71,7 @@ func TestContainerfilesSayWhatTheListSays(t *testing.T) {
 			if image.Binary == nil {
 				require.Contains(t, text, "ARG BASE="+list.Base.Production.String()+"\n")
 			} else {
-				require.Contains(t, text, "COPY ${TARGETARCH}/"+image.Binary.Name+" ")
+				require.Contains(t, text, "COPY --chmod=0755 ${TARGETARCH}/"+image.Binary.Name+" ")
 			}
 		})
 	}

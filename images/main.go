@@ -134,6 +134,7 @@ made again only when something that goes into it has changed.`,
 	}
 	cmd.Flags().StringVar(&b.out, "out", "dist/images", "`folder` that gets the archives")
 	cmd.Flags().BoolVar(&b.refresh, "refresh", false, "make everything anew, with the packages that Debian has now")
+	cmd.Flags().BoolVar(&b.again, "again", false, "make also what is unchanged, from the Debian base that is there")
 	return cmd
 }
 

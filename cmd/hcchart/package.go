@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,12 +11,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/checksums"
+	"github.com/tmorin/homecloud/internal/sbom"
 )
 
 func newPackageCommand(a *app) *cobra.Command {
 	var flags chartFlags
 	var out string
 	var without []string
+	var bills, sums bool
 	var sign signFlags
 	cmd := &cobra.Command{
 		Use:   "package [CHART...]",
@@ -30,10 +32,14 @@ the same bytes, whatever the day and the folder.
 values that enable it are refused. A dependency that isn't downloaded has to be
 left out this way.
 
---sign writes a signature beside each archive, in the form that helm verify and
-helm install --verify check, and hcchart push takes along.`,
+--sbom writes NAME-VERSION.cdx.json beside each archive: CycloneDX, with the
+charts inside and the images that the default values name, with what is known of
+their licences and architectures. --checksums writes SHA256SUMS of all that was
+written; sha256sum --check SHA256SUMS reads it. --sign writes a signature beside
+each archive, in the form that helm verify and helm install --verify check, and
+hcchart push takes along.`,
 		Example: `  hcchart package --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
-  hcchart package dnas --out /tmp
+  hcchart package dnas --out /tmp --sbom --checksums
   hcchart package --sign key.gpg --passphrase-file passphrase.txt
   helm install homecloud dist/homecloud-0.1.0.tgz --namespace homecloud`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,71 +51,78 @@ helm install --verify check, and hcchart push takes along.`,
 			if err != nil {
 				return err
 			}
+			files, err := packageFiles(archives, bills)
+			if err != nil {
+				return err
+			}
 			if err := os.MkdirAll(out, 0o755); err != nil {
 				return err
 			}
-			for _, archive := range archives {
-				file := filepath.Join(out, archive.Name)
-				if err := replaceFile(file, archive.Content); err != nil {
+			var names []string
+			write := func(name string, content []byte) error {
+				path := filepath.Join(out, name)
+				if err := replaceFile(path, content); err != nil {
 					return err
 				}
-				if signer != nil {
-					signature, err := signer.Sign(file)
-					if err == nil {
-						err = replaceFile(file+".prov", signature)
-					}
-					if err != nil {
-						return fmt.Errorf("sign %s: %w", file, err)
-					}
+				names = append(names, name)
+				_, err := fmt.Fprintln(a.out, path)
+				return err
+			}
+			for _, file := range files {
+				if err := write(file.name, file.content); err != nil {
+					return err
 				}
-				if _, err := fmt.Fprintln(a.out, file); err != nil {
+				if signer == nil || !strings.HasSuffix(file.name, ".tgz") {
+					continue
+				}
+				signature, err := signer.Sign(filepath.Join(out, file.name))
+				if err != nil {
+					return fmt.Errorf("sign %s: %w", file.name, err)
+				}
+				if err := write(file.name+".prov", signature); err != nil {
 					return err
 				}
 			}
-			return nil
+			if !sums {
+				return nil
+			}
+			list, err := checksums.Of(out, names)
+			if err != nil {
+				return err
+			}
+			return write(checksums.Name, list)
 		},
 	}
 	flags.addCharts(cmd)
 	cmd.Flags().StringVar(&out, "out", "dist", "`folder` for the archives")
 	cmd.Flags().StringSliceVar(&without, "without", nil, "`names` of dependencies to leave out")
+	cmd.Flags().BoolVar(&bills, "sbom", false, "also write what is inside of each archive, as CycloneDX")
+	cmd.Flags().BoolVar(&sums, "checksums", false, "also write SHA256SUMS")
 	sign.addTo(cmd)
 	return cmd
 }
 
-// signFlags name the key that signs, if any.
-type signFlags struct{ key, passphrase string }
-
-func (f *signFlags) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key, "sign", "", "`file` with the private OpenPGP key to sign with, as gpg --export-secret-keys writes it")
-	cmd.Flags().StringVar(&f.passphrase, "passphrase-file", "", "`file` with the key's passphrase (default: asked on the terminal)")
+type packageFile struct {
+	name    string
+	content []byte
 }
 
-// signer is nil when nothing is to be signed.
-func (f *signFlags) signer(ctx context.Context, a *app) (*chart.Signer, error) {
-	if f.key == "" {
-		if f.passphrase != "" {
-			return nil, usageError{errors.New("--passphrase-file is for --sign, which names the key")}
+// packageFiles are the files to write: archives, each with its bill of
+// materials when that is wanted.
+func packageFiles(archives []*chart.Archive, bills bool) ([]packageFile, error) {
+	var files []packageFile
+	for _, archive := range archives {
+		files = append(files, packageFile{archive.Name, archive.Content})
+		if !bills {
+			continue
 		}
-		return nil, nil
-	}
-	key, err := os.ReadFile(f.key)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := chart.NewSigner(key, func(name string) (string, error) {
-		if f.passphrase != "" {
-			text, err := os.ReadFile(f.passphrase)
-			return strings.TrimRight(string(text), "\r\n"), err
+		bill, err := sbom.OfChart(archive)
+		if err != nil {
+			return nil, fmt.Errorf("--sbom: chart %s: %w", archive.Chart.Name, err)
 		}
-		if a.keyboard == nil {
-			return "", errors.New("is encrypted; name the file that holds its passphrase with --passphrase-file")
-		}
-		return a.ask(ctx, "passphrase of "+name+": ")
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.key, err)
+		files = append(files, packageFile{strings.TrimSuffix(archive.Name, ".tgz") + ".cdx.json", bill})
 	}
-	return signer, nil
+	return files, nil
 }
 
 // packageCharts makes all archives before the first is written.

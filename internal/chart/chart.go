@@ -306,6 +306,13 @@ func (c *Chart) Schema() []byte { return c.files["values.schema.json"] }
 // Description is what Chart.yaml says the chart is.
 func (c *Chart) Description() string { return c.meta.Description }
 
+// Licence is the SPDX expression that Chart.yaml gives as Artifact Hub's
+// annotation; empty: not known.
+func (c *Chart) Licence() string { return c.meta.Annotations["artifacthub.io/license"] }
+
+// Dependencies are the charts right below this one.
+func (c *Chart) Dependencies() []*Chart { return slices.Clone(c.deps) }
+
 // Dependency returns the chart of that name right below this one, or nil.
 func (c *Chart) Dependency(name string) *Chart {
 	for _, sub := range c.deps {

@@ -27,6 +27,7 @@ var packagedAt = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 type Archive struct {
 	Name    string // homecloud-0.1.0.tgz
 	Content []byte
+	Chart   *Chart // what is inside
 }
 
 // Package makes the archive of a chart with its dependencies inside, so that
@@ -42,7 +43,7 @@ func (c *Chart) Package(without ...string) (*Archive, error) {
 	if err := packed.write(&b); err != nil {
 		return nil, err
 	}
-	return &Archive{Name: fmt.Sprintf("%s-%s.tgz", c.Name, c.Version), Content: b.Bytes()}, nil
+	return &Archive{Name: fmt.Sprintf("%s-%s.tgz", c.Name, c.Version), Content: b.Bytes(), Chart: packed}, nil
 }
 
 // Unpacked gives the files of the archive that Package makes, by their path in
@@ -93,7 +94,7 @@ func (c *Chart) has(name string) bool { return slices.Contains(c.DependsOn(), na
 func (c *Chart) pack(without []string) (*Chart, error) {
 	var errs []error
 	p := newChart()
-	p.Name, p.Version = c.Name, c.Version
+	p.Name, p.Version, p.AppVersion = c.Name, c.Version, c.AppVersion
 	*p.meta = *c.meta
 	p.meta.Dependencies = nil
 	for name, data := range c.files {

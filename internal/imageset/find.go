@@ -1,6 +1,7 @@
 package imageset
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -151,6 +152,44 @@ func (s *Set) AddAnnotated(annotations []chart.Annotation) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// AddValues takes every image that a chart's values name, switched on or not: a
+// map of a repository with a tag or a digest, as charts write them. Where both
+// are empty the tag is the version of what the chart runs.
+func (s *Set) AddValues(values map[string]any, chart, appVersion string) error {
+	repository, _ := values["repository"].(string)
+	_, tagged := values["tag"]
+	_, digested := values["digest"]
+	var errs []error
+	if repository != "" && (tagged || digested) {
+		if registry, _ := values["registry"].(string); registry != "" {
+			repository = registry + "/" + repository
+		}
+		digest, _ := values["digest"].(string)
+		tag := cmp.Or(text(values["tag"]), appVersion)
+		switch {
+		case digest != "":
+			repository += "@" + digest
+		case tag != "":
+			repository += ":" + tag
+		}
+		errs = append(errs, s.Add(repository, Component{Object: "chart " + chart, Container: "values"}))
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if below, is := values[key].(map[string]any); is {
+			errs = append(errs, s.AddValues(below, chart, appVersion))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// text is a tag as somebody wrote it, maybe as a number.
+func text(value any) string {
+	if value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
 }
 
 // suspicious is a word that looks like an image with a version, maybe behind

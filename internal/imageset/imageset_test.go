@@ -84,6 +84,25 @@ func TestLockThatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 }
 
+func TestImagesOfValuesAreFoundWhereverTheyAre(t *testing.T) {
+	var given map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(`
+image: {repository: ghcr.io/a/own, tag: ""}
+sidecar: {enabled: false, image: {registry: quay.io, repository: a/sidecar, tag: 1.20}}
+fixed: {image: {repository: a/fixed, tag: ignored, digest: "sha256:`+strings.Repeat("1", 64)+`"}}
+source: {repository: https://example.org/git}
+`), &given))
+	var set imageset.Set
+	require.NoError(t, set.AddValues(given, "web", "2.0"))
+	var found []string
+	for _, image := range set.Images(nil) {
+		found = append(found, image.Reference)
+	}
+	require.Equal(t, []string{
+		"docker.io/a/fixed@sha256:" + strings.Repeat("1", 64), "ghcr.io/a/own:2.0", "quay.io/a/sidecar:1.2",
+	}, found)
+}
+
 // The list of our images is one file; what is built in is made of it.
 func TestEveryImageOfOursIsKnown(t *testing.T) {
 	content, err := os.ReadFile("../../images/images.yaml")

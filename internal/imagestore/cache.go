@@ -16,10 +16,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
+	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
+
+	"github.com/tmorin/homecloud/internal/filelock"
 )
 
 // Cache keeps blobs (manifests, configurations, layers) by digest. A blob under
@@ -99,12 +100,18 @@ func settle(file *os.File, path string) error {
 	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}
+	if runtime.GOOS == "windows" { // which can't flush a folder
+		return nil
+	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// discard closes a file and removes it, in the order that Windows wants.
+func discard(file *os.File) error { return errors.Join(file.Close(), os.Remove(file.Name())) }
 
 // opener begins to read a blob at an offset, or at its beginning where the other
 // side can't begin in the middle: start says which.
@@ -117,14 +124,15 @@ func (c *Cache) fetch(ctx context.Context, blob v1.Descriptor, open opener, arri
 		arrived(blob.Size)
 		return nil
 	}
-	file, err := c.partial(ctx, blob.Digest)
+	file, release, err := c.partial(ctx, blob.Digest)
 	if err != nil {
 		return err
 	}
+	defer release()
 	defer file.Close()
 	if c.has(blob) { // another process was faster
 		arrived(blob.Size)
-		return os.Remove(file.Name())
+		return discard(file)
 	}
 	sum := sha256.New()
 	offset, err := io.Copy(sum, io.LimitReader(file, blob.Size))
@@ -160,7 +168,7 @@ func (c *Cache) fetch(ctx context.Context, blob v1.Descriptor, open opener, arri
 	}
 	if got := sumOf(sum); got != blob.Digest {
 		arrived(-blob.Size)
-		return errors.Join(&damagedError{want: blob.Digest, got: got}, os.Remove(file.Name()))
+		return errors.Join(&damagedError{want: blob.Digest, got: got}, discard(file))
 	}
 	return settle(file, c.path(blob.Digest))
 }
@@ -174,40 +182,17 @@ func (e *damagedError) Error() string {
 
 // partial opens the unfinished blob, alone: another process that fetches the
 // same one is waited for.
-func (c *Cache) partial(ctx context.Context, digest v1.Hash) (*os.File, error) {
+func (c *Cache) partial(ctx context.Context, digest v1.Hash) (file *os.File, release func(), err error) {
 	path := c.path(digest) + ".partial"
-	retry := time.NewTicker(100 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil && isStill(file, path) {
-			return file, nil
-		}
-		_ = file.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-retry.C:
-		}
-	}
-}
-
-// isStill tells whether the open file is what the path names now: whoever had
-// the lock before has moved or removed it.
-func isStill(file *os.File, path string) bool {
-	open, err := file.Stat()
+	release, err = filelock.Acquire(ctx, path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return false
+		return nil, nil, err
 	}
-	named, err := os.Stat(path)
-	return err == nil && os.SameFile(open, named)
+	if file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return file, release, nil
 }
 
 // copyTo writes a blob into w and looks whether it is still what its digest
@@ -223,7 +208,7 @@ func (c *Cache) copyTo(ctx context.Context, w io.Writer, blob v1.Descriptor) err
 		return err
 	}
 	if got := sumOf(sum); got != blob.Digest {
-		return errors.Join(fmt.Errorf("%s: the disk gave back other content than it was given, it is forgotten now; run the same command again", file.Name()), os.Remove(file.Name()))
+		return errors.Join(fmt.Errorf("%s: the disk gave back other content than it was given, it is forgotten now; run the same command again", file.Name()), discard(file))
 	}
 	return nil
 }
