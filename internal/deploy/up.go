@@ -35,6 +35,7 @@ type Up struct {
 	Kube        *kube.Cluster
 	Timeout     time.Duration // for each release, until it is usable
 	DryRun      bool          // only tell what would change
+	MoveData    bool          // also when data's disk or owner isn't the installed one any more
 	Steps       *term.Steps
 
 	changes []string
@@ -53,7 +54,9 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 		do    func(context.Context, *term.Step) error
 	}{
 		{"cluster answers", u.reach},
-		{"cloud is this file's", u.sameCloud},
+		{"cloud is this file's", func(ctx context.Context, s *term.Step) error {
+			return errors.Join(u.sameCloud(ctx, s), u.sameData(releases))
+		}},
 		{"nodes are ready", u.nodes},
 		{"secrets file is complete", u.secretsFile},
 		{"namespaces", func(ctx context.Context, s *term.Step) error { return u.namespaces(ctx, s, releases) }},
