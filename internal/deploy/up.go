@@ -38,8 +38,10 @@ type Up struct {
 	MoveData    bool          // also when data's disk or owner isn't the installed one any more
 	Steps       *term.Steps
 
-	changes []string
-	edited  map[string]bool // releases of which Diff has found an object changed
+	changes  []string
+	edited   map[string]bool // releases of which Diff has found an object changed
+	foreseen *secrets.File   // what a dry run believes of the secrets file
+	newHome  bool            // a dry run: the namespace of the Secrets isn't there yet
 }
 
 // Run does all steps, in order, and returns what changed, a line each. What
@@ -58,7 +60,7 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 			return errors.Join(u.sameCloud(ctx, s), u.sameData(releases))
 		}},
 		{"nodes are ready", u.nodes},
-		{"secrets file is complete", u.secretsFile},
+		{"secrets file", u.secretsFile},
 		{"namespaces", func(ctx context.Context, s *term.Step) error { return u.namespaces(ctx, s, releases) }},
 	}
 	for _, step := range steps {
@@ -168,6 +170,9 @@ func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []cloud.Rele
 		change, err := u.Kube.EnsureNamespace(ctx, r.Namespace, kube.Privileged, u.DryRun)
 		if err != nil {
 			return err
+		}
+		if change == "create" && r.Namespace == config.Release {
+			u.newHome = u.DryRun
 		}
 		if change != "" {
 			u.changed("%s namespace %s", change, r.Namespace)

@@ -82,19 +82,20 @@ func TestNamespaceIsMadeAndLabelledOnce(t *testing.T) {
 func TestSurplusKeysAreTakenOut(t *testing.T) {
 	live := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: "users"}, Data: map[string][]byte{"alice": {1}, "bob": {2}, "carol": {3}}}
 	c := &Cluster{Client: fake.NewClientset(live)}
-	wanted := &corev1.Secret{ObjectMeta: live.ObjectMeta, Data: map[string][]byte{"alice": {9}}}
-	surplus, err := c.SurplusKeys(t.Context(), wanted)
+	wanted := &corev1.Secret{ObjectMeta: live.ObjectMeta, Data: map[string][]byte{"alice": {9}, "dave": {4}}}
+	changes, err := c.KeyChanges(t.Context(), wanted)
 	require.NoError(t, err)
-	require.Equal(t, []string{"bob", "carol"}, surplus)
-	require.NoError(t, c.RemoveKeys(t.Context(), wanted, surplus))
+	require.Equal(t, KeyChanges{Added: []string{"dave"}, Changed: []string{"alice"}, Surplus: []string{"bob", "carol"}}, changes)
+	require.Equal(t, "add dave, change alice, remove bob, remove carol", changes.String())
+	require.NoError(t, c.RemoveKeys(t.Context(), wanted, changes.Surplus))
 	now, err := c.Client.CoreV1().Secrets("cloud").Get(t.Context(), "users", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"alice": {1}}, now.Data)
 
 	absent := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: "absent"}}
-	surplus, err = c.SurplusKeys(t.Context(), absent)
+	changes, err = c.KeyChanges(t.Context(), absent)
 	require.NoError(t, err)
-	require.Empty(t, surplus)
+	require.Empty(t, changes)
 }
 
 func TestConnectWithoutAKubeconfigSaysSo(t *testing.T) {
