@@ -68,3 +68,17 @@ func TestOtherDiskOrOwnerThanTheInstalledCloudsIsRefused(t *testing.T) {
 	moved["dataRoot"] = "/mnt"
 	require.ErrorContains(t, movedData(nas("data", 2000), moved), "mounted below /srv/homecloud, the values say /mnt")
 }
+
+func TestVirtualAddressGoesWithTheLastBoardButOne(t *testing.T) {
+	text, err := os.ReadFile("../../examples/two-boards.yaml")
+	require.NoError(t, err)
+	u := &Up{Cluster: parse(t, string(text))}
+	require.Empty(t, u.besideNodes(nil))
+	require.Equal(t, ", together with network.vip, which needs two boards: nobody finds the shares at 10.77.0.50 then, only at the address of the board that stays",
+		u.besideNodes([]string{"node-2"}))
+	u.Cluster.DNAS.Nodes = append(u.Cluster.DNAS.Nodes, "node-3")
+	require.Empty(t, u.besideNodes([]string{"node-2"}), "two stay")
+	require.NotEmpty(t, u.besideNodes([]string{"node-2", "node-3"}))
+	u.Cluster.Network.VIP = nil
+	require.Empty(t, u.besideNodes([]string{"node-2", "node-3"}))
+}

@@ -158,7 +158,25 @@ func (u *Up) nodes(ctx context.Context, s *term.Step) error {
 		}
 	}
 	s.Done("%d", len(expected))
-	return u.Kube.CheckNodes(ctx, expected)
+	return u.Kube.CheckNodes(ctx, expected, u.besideNodes)
+}
+
+// besideNodes says what can't stay in the cluster file without these boards,
+// and what that costs.
+func (u *Up) besideNodes(gone []string) string {
+	stay, lost := 0, false
+	for _, name := range u.Cluster.DNAS.Nodes {
+		if slices.Contains(gone, name) {
+			lost = true
+		} else {
+			stay++
+		}
+	}
+	if u.Cluster.Network.VIP == nil || !lost || stay > 1 {
+		return ""
+	}
+	return fmt.Sprintf(", together with network.vip, which needs two boards: nobody finds the shares at %s then, only at the address of the board that stays",
+		u.Cluster.Network.VIP.Address)
 }
 
 func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []cloud.Release) error {
