@@ -61,7 +61,7 @@ func movedData(installed, wanted map[string]any) error {
 			"write %[1]s again, or give the files on every board to %[2]s and go by hcchart upgrade, which says what to accept", ownerOf},
 	} {
 		if was, is := field.value(installed), field.value(wanted); was != is {
-			errs = append(errs, fmt.Errorf(field.line, was, is)) //nolint:govet // the lines stand above
+			errs = append(errs, fmt.Errorf(field.line, was, is))
 		}
 	}
 	return errors.Join(errs...)

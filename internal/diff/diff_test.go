@@ -84,7 +84,9 @@ func TestMaskIsKeyed(t *testing.T) {
 }
 
 func TestEachChangedImageIsNamedOnce(t *testing.T) {
-	field := func(path string, before, after any) diff.Field { return diff.Field{Path: path, Before: before, After: after} }
+	field := func(path string, before, after any) diff.Field {
+		return diff.Field{Path: path, Before: before, After: after}
+	}
 	require.Equal(t, []diff.Image{{"agent:1", "agent:2"}, {"web:1", "mirror/web:1"}}, diff.Images([]diff.Change{
 		{Fields: []diff.Field{
 			field("spec.template.spec.containers[name=web].image", "web:1", "mirror/web:1"),
