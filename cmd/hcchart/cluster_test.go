@@ -1,12 +1,21 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 
+	helmchart "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/openapi/openapitest"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 // documents are OpenAPI documents of Kubernetes that its client library carries.
@@ -26,7 +35,29 @@ func documents() map[string][]byte {
 
 // emptyCluster answers like the API server of a cluster of one prepared board,
 // box, that holds nothing yet. Whatever would change it fails.
-func emptyCluster() *httptest.Server {
+func emptyCluster() *httptest.Server { return cluster() }
+
+// installedCluster is the same where a cloud is installed, in a release with
+// these values.
+func installedCluster(values map[string]any) *httptest.Server {
+	held := fake.NewClientset().CoreV1().Secrets(config.Release)
+	err := driver.NewSecrets(held).Create("sh.helm.release.v1."+config.Release+".v1", &release.Release{
+		Name: config.Release, Namespace: config.Release, Version: 1, Config: values,
+		Info:  &release.Info{Status: release.StatusDeployed},
+		Chart: &helmchart.Chart{Metadata: &helmchart.Metadata{APIVersion: "v2", Name: config.Release, Version: "0.1.0"}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	list, err := held.List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		panic(err)
+	}
+	return cluster(list.Items...)
+}
+
+// cluster has these Secrets in the namespace of the services.
+func cluster(secrets ...corev1.Secret) *httptest.Server {
 	type object = map[string]any
 	box := object{
 		"metadata": object{"name": "box", "labels": object{"homecloud/dnas": "true"}},
@@ -49,7 +80,9 @@ func emptyCluster() *httptest.Server {
 			answer = object{"kind": "NodeList", "apiVersion": "v1", "items": []object{box}}
 		case r.URL.Path == "/api/v1/pods":
 			answer = object{"kind": "PodList", "apiVersion": "v1", "items": []object{}}
-		case strings.HasSuffix(r.URL.Path, "/secrets"): // where Helm looks for its releases
+		case r.URL.Path == "/api/v1/namespaces/"+config.Release+"/secrets": // where Helm looks for its releases
+			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": append([]corev1.Secret{}, secrets...)}
+		case strings.HasSuffix(r.URL.Path, "/secrets"):
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
 		case r.URL.Path == "/api":
 			answer = object{"kind": "APIVersions", "versions": []string{"v1"}}

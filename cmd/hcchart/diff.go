@@ -39,10 +39,11 @@ changing anything; what somebody changed by hand shows, too. With --before it
 asks no cluster: it compares what is rendered with an earlier output of
 "hcchart render", of the same CHART.
 
-What changes is grouped by what it means: harmless, what restarts pods, and what
-moves or drops data. Values of Secrets, and of fields that are named like one,
-appear as a hash with a key that ends with the run: that they change can be seen,
-what they are can't.
+Images that change are named first: a values file that was given to "up" has to
+be given again, here and there. Then what changes is grouped by what it means:
+harmless, what restarts pods, and what moves or drops data. Values of Secrets,
+and of fields that are named like one, appear as a hash with a key that ends with
+the run: that they change can be seen, what they are can't.
 
 Secrets and namespaces, which "up" prepares before the releases, are left out:
 "hcchart up --dry-run" names them. The exit code is 2 when something would
@@ -156,8 +157,14 @@ func objectsOf(file, text string) (objects []map[string]any, err error) {
 	return objects, nil
 }
 
-// printChanges prints changes under their effects.
+// printChanges prints which images change, then changes under their effects.
 func printChanges(out io.Writer, changes []diff.Change) {
+	if images := diff.Images(changes); len(images) > 0 {
+		fmt.Fprintln(out, "images:")
+		for _, image := range images {
+			fmt.Fprintf(out, "  %s → %s\n", image.Before, image.After)
+		}
+	}
 	var effect diff.Effect
 	for _, c := range changes {
 		if c.Effect != effect {

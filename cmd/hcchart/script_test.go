@@ -12,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
@@ -25,19 +27,26 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar: input, commands, expected output
 // and exit codes in one readable text each. In a script, "exits CODE COMMAND"
 // wants exactly that exit code; $EXAMPLES and $CHARTS are the folders of the
-// repository, $CLUSTER is the URL of an empty cluster, $OPENAPI is a folder of
-// Kubernetes' OpenAPI documents. Scripts about images, and push, have a registry, $REGISTRY,
+// repository, $CLUSTER is the URL of an empty cluster, $INSTALLED that of one
+// where the cloud home is installed, $OPENAPI is a folder of Kubernetes' OpenAPI
+// documents. Scripts about images, and push, have a registry, $REGISTRY,
 // into which "push REFERENCE ARCHITECTURE..." puts one, and a board with k3s that
 // listens on $PORT, its files below $BOARD. `go test -run TestScripts/NAME ./cmd/hcchart` runs one of them.
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	cluster := emptyCluster()
+	installed := installedCluster(map[string]any{"dnas": map[string]any{
+		"enabled": true, "cluster": "home", "dataRoot": config.DataRoot, "disk": "data", "owner": map[string]any{"uid": 2000, "gid": 2000},
+		"nodes": map[string]any{"box": map[string]any{"address": "192.168.1.51"}}, "shares": map[string]any{"family": map[string]any{}},
+		"users": map[string]any{"alice": map[string]any{}},
+	}})
 	openAPI := t.TempDir()
 	for path, document := range documents() {
 		require.NoError(t, os.WriteFile(filepath.Join(openAPI, strings.ReplaceAll(path, "/", "__")+"_openapi.json"), document, 0o600))
 	}
 	t.Cleanup(cluster.Close) // after the scripts, which run beside each other
+	t.Cleanup(installed.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      *update,
@@ -47,6 +56,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", filepath.Join(repository, "examples"))
 			env.Setenv("CHARTS", filepath.Join(repository, "charts"))
 			env.Setenv("CLUSTER", cluster.URL)
+			env.Setenv("INSTALLED", installed.URL)
 			env.Setenv("OPENAPI", openAPI)
 			env.Setenv("NO_COLOR", "1")
 			if name := filepath.Base(env.WorkDir); strings.HasPrefix(name, "script-images") || name == "script-push" {

@@ -63,7 +63,12 @@ the services, waits until they are usable, and prints their addresses.
 
 Doing it again changes nothing. A release that an interrupted run left behind is
 taken over: what is there stays and is completed. Data is never deleted; a
-person or board that the file doesn't name any more loses its Secret.
+person that the file doesn't name any more loses the password in the cluster, a
+board its place among the peers. The board's identity, a Secret of its own,
+stays: it is the same device when it comes back.
+
+Another dnas.owner or dnas.disk than the installed cloud's is refused: what lies
+on the boards doesn't follow by itself. hcchart upgrade does it on purpose.
 
 --dry-run changes nothing and prints what would change; the exit code is 2 when
 something would, and 0 when nothing would.`,

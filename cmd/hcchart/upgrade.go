@@ -22,7 +22,10 @@ func newUpgradeCommand(a *app) *cobra.Command {
 goes the way of "hcchart up" when you agree.
 
 A change that moves or drops data is refused, and nothing else is done either:
-read why, make a backup, and name the object with --accept to do it on purpose.`,
+read why, make a backup, and name the object with --accept to do it on purpose.
+Another owner or disk of the shares is such a change: the files on the boards
+don't follow by themselves, so give them to the owner, or prepare the disks,
+first.`,
 		Example: `  hcchart upgrade
   hcchart upgrade --yes
   hcchart upgrade --accept 'PersistentVolumeClaim cache'`,
@@ -40,6 +43,7 @@ read why, make a backup, and name the object with --accept to do it on purpose.`
 			if err := refuse(changes, accepted); err != nil {
 				return err
 			}
+			up.MoveData = slices.ContainsFunc(changes, func(c diff.Change) bool { return c.Effect == diff.Data })
 			if len(changes) > 0 && !yes {
 				answer, err := ask(a, "this changes the cloud", "Go on? [y/N] ")
 				if err != nil {

@@ -16,6 +16,13 @@ const (
 	because = "because"
 )
 
+// What a closed gate complains about, and how its reason begins when the disk
+// isn't there: it opens by itself when somebody brings the disk back.
+const (
+	Gate   = "gate"
+	NoDisk = "no disk at "
+)
+
 // Raise logs that something isn't as it should be. It replaces what was raised
 // about the same before.
 func Raise(log *slog.Logger, message, subject, reason string) {

@@ -131,6 +131,15 @@ func (c *check) brokenUnder(section string) bool {
 	return false
 }
 
+// faulty says whether an error is told of a section or of anything in it: what
+// follows from it needn't be told, too.
+func (c *check) faulty(section string) bool {
+	return c.brokenUnder(section) || slices.ContainsFunc(c.file.findings, func(f Finding) bool {
+		rest, ok := strings.CutPrefix(f.Path, section)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
 // brokenNames says whether a section, one of its entries as a whole, or the name
 // of one was refused: then nobody knows which names there are.
 func (c *check) brokenNames(section string) bool { return c.brokenEntries(section, ".name") }

@@ -227,7 +227,7 @@ func (c *check) virtual() {
 		vip.RouterID = *own
 	}
 	c.out.Network.VIP = vip
-	if len(c.out.DNAS.Nodes) < 2 && !c.brokenUnder("dnas.nodes") && !c.brokenUnder("nodes") {
+	if len(c.out.DNAS.Nodes) < 2 && !c.faulty("nodes") && !c.faulty("dnas.nodes") && !c.faulty("dnas.disk") {
 		c.fail("network.vip", "a virtual address needs a second node of the NAS to move to", "remove it, or add a node with the disk")
 	}
 	c.needs()

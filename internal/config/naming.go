@@ -96,8 +96,8 @@ func (c *check) name(path, name string, rule naming) {
 	case !rule.syntax.MatchString(strings.TrimSuffix(name, "$")) || strings.HasSuffix(name, "$") && rule.reserved[strings.TrimSuffix(lower, "$")] == "":
 		c.fail(path, shown(name)+" is not a name", "write "+rule.words+nameProposal(name, rule))
 	case len(name) > rule.longest:
-		c.fail(path, fmt.Sprintf("%s has %d characters, %d are too many (%s)", shown(name), len(name), rule.longest+1, rule.why),
-			fmt.Sprintf("write at most %d", rule.longest))
+		c.fail(path, fmt.Sprintf("%s has %d characters, and may have %d (%s)", shown(name), len(name), rule.longest, rule.why),
+			fmt.Sprintf("write a name of at most %d characters", rule.longest))
 	case slices.Contains(yesWords[:4], lower) || slices.Contains(noWords[:4], lower) || lower == "null" || lower == "none":
 		c.fail(path, shown(name)+" is no name: other readers of YAML take it for true, false or nothing", "choose another name")
 	case strings.Contains(name, ".."):

@@ -46,3 +46,39 @@ func TestWhatTheFileNoLongerNamesIsTold(t *testing.T) {
 	require.Equal(t, []string{"bob"}, removedKeys(map[string]any{"alice": nil, "bob": nil}, releases[1].Values, values.ChartDNAS, "users"))
 	require.Empty(t, removedKeys(nil, releases[1].Values, values.ChartDNAS, "users"), "a first install")
 }
+
+func TestOtherDiskOrOwnerThanTheInstalledCloudsIsRefused(t *testing.T) {
+	nas := func(disk string, uid any) map[string]any {
+		return map[string]any{"enabled": true, "dataRoot": "/srv/homecloud", "disk": disk, "owner": map[string]any{"uid": uid, "gid": uid},
+			"nodes": map[string]any{"box": nil}, "shares": map[string]any{"roms": nil}}
+	}
+	require.NoError(t, movedData(nas("data", 2000), nas("data", 2000.0)), "as Helm and YAML have numbers")
+	require.NoError(t, movedData(nil, nas("data", 2000)), "a first install")
+	empty := nas("store", 1234)
+	empty["shares"] = map[string]any{}
+	require.NoError(t, movedData(empty, nas("data", 2000)), "nothing was on the disk")
+	require.NoError(t, movedData(nas("data", 2000), empty), "nothing will be")
+
+	require.EqualError(t, movedData(nas("data", 2000), nas("store", 1234)),
+		"the installed cloud serves the disk data, the file's store: a disk of another name is another disk, and no share would be served; "+
+			"write data again, for dnas.disk and the disk's name, or prepare a disk store on every board and go by hcchart upgrade, which says what to accept\n"+
+			"the installed cloud's files belong to 2000:2000 (uid:gid), dnas.owner of the file is 1234:1234: they don't change their owner by themselves, and no board could write them; "+
+			"write 2000:2000 again, or give the files on every board to 1234:1234 and go by hcchart upgrade, which says what to accept")
+	moved := nas("data", 2000)
+	moved["dataRoot"] = "/mnt"
+	require.ErrorContains(t, movedData(nas("data", 2000), moved), "mounted below /srv/homecloud, the values say /mnt")
+}
+
+func TestVirtualAddressGoesWithTheLastBoardButOne(t *testing.T) {
+	text, err := os.ReadFile("../../examples/two-boards.yaml")
+	require.NoError(t, err)
+	u := &Up{Cluster: parse(t, string(text))}
+	require.Empty(t, u.besideNodes(nil))
+	require.Equal(t, ", together with network.vip, which needs two boards: nobody finds the shares at 10.77.0.50 then, only at the address of the board that stays",
+		u.besideNodes([]string{"node-2"}))
+	u.Cluster.DNAS.Nodes = append(u.Cluster.DNAS.Nodes, "node-3")
+	require.Empty(t, u.besideNodes([]string{"node-2"}), "two stay")
+	require.NotEmpty(t, u.besideNodes([]string{"node-2", "node-3"}))
+	u.Cluster.Network.VIP = nil
+	require.Empty(t, u.besideNodes([]string{"node-2", "node-3"}))
+}

@@ -35,10 +35,13 @@ type Up struct {
 	Kube        *kube.Cluster
 	Timeout     time.Duration // for each release, until it is usable
 	DryRun      bool          // only tell what would change
+	MoveData    bool          // also when data's disk or owner isn't the installed one any more
 	Steps       *term.Steps
 
-	changes []string
-	edited  map[string]bool // releases of which Diff has found an object changed
+	changes  []string
+	edited   map[string]bool // releases of which Diff has found an object changed
+	foreseen *secrets.File   // what a dry run believes of the secrets file
+	newHome  bool            // a dry run: the namespace of the Secrets isn't there yet
 }
 
 // Run does all steps, in order, and returns what changed, a line each. What
@@ -53,9 +56,11 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 		do    func(context.Context, *term.Step) error
 	}{
 		{"cluster answers", u.reach},
-		{"cloud is this file's", u.sameCloud},
+		{"cloud is this file's", func(ctx context.Context, s *term.Step) error {
+			return errors.Join(u.sameCloud(ctx, s), u.sameData(releases))
+		}},
 		{"nodes are ready", u.nodes},
-		{"secrets file is complete", u.secretsFile},
+		{"secrets file", u.secretsFile},
 		{"namespaces", func(ctx context.Context, s *term.Step) error { return u.namespaces(ctx, s, releases) }},
 	}
 	for _, step := range steps {
@@ -153,7 +158,25 @@ func (u *Up) nodes(ctx context.Context, s *term.Step) error {
 		}
 	}
 	s.Done("%d", len(expected))
-	return u.Kube.CheckNodes(ctx, expected)
+	return u.Kube.CheckNodes(ctx, expected, u.besideNodes)
+}
+
+// besideNodes says what can't stay in the cluster file without these boards,
+// and what that costs.
+func (u *Up) besideNodes(gone []string) string {
+	stay, lost := 0, false
+	for _, name := range u.Cluster.DNAS.Nodes {
+		if slices.Contains(gone, name) {
+			lost = true
+		} else {
+			stay++
+		}
+	}
+	if u.Cluster.Network.VIP == nil || !lost || stay > 1 {
+		return ""
+	}
+	return fmt.Sprintf(", together with network.vip, which needs two boards: nobody finds the shares at %s then, only at the address of the board that stays",
+		u.Cluster.Network.VIP.Address)
 }
 
 func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []cloud.Release) error {
@@ -165,6 +188,9 @@ func (u *Up) namespaces(ctx context.Context, s *term.Step, releases []cloud.Rele
 		change, err := u.Kube.EnsureNamespace(ctx, r.Namespace, kube.Privileged, u.DryRun)
 		if err != nil {
 			return err
+		}
+		if change == "create" && r.Namespace == config.Release {
+			u.newHome = u.DryRun
 		}
 		if change != "" {
 			u.changed("%s namespace %s", change, r.Namespace)

@@ -82,3 +82,21 @@ func TestMaskIsKeyed(t *testing.T) {
 	require.NotEqual(t, hashes[0], hashes[1])
 	require.NotEqual(t, first, compare())
 }
+
+func TestEachChangedImageIsNamedOnce(t *testing.T) {
+	field := func(path string, before, after any) diff.Field {
+		return diff.Field{Path: path, Before: before, After: after}
+	}
+	require.Equal(t, []diff.Image{{"agent:1", "agent:2"}, {"web:1", "mirror/web:1"}}, diff.Images([]diff.Change{
+		{Fields: []diff.Field{
+			field("spec.template.spec.containers[name=web].image", "web:1", "mirror/web:1"),
+			field("spec.template.spec.containers[name=new].image", nil, "new:1"),
+			field("data.image", "a", "b"),
+		}},
+		{Fields: []diff.Field{
+			field("spec.jobTemplate.spec.template.spec.initContainers[name=agent].image", "agent:1", "agent:2"),
+			field("spec.template.spec.containers[0].image", "web:1", "mirror/web:1"),
+		}},
+	}))
+	require.Empty(t, diff.Images(nil))
+}

@@ -96,7 +96,7 @@ func losses(c Change, o Object) (why []string) {
 			}
 		}
 	}
-	return append(why, moved(o)...)
+	return slices.Concat(why, moved(o), changedHands(o))
 }
 
 func smaller(f Field) bool {

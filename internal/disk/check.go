@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tmorin/homecloud/internal/complaint"
 	"github.com/tmorin/homecloud/internal/config"
 )
 
@@ -154,7 +155,7 @@ func (m *openedMount) fd() int      { return int(m.file.Fd()) }
 func openMount(path string) (*openedMount, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("no disk at %s: %w", path, err)
+		return nil, fmt.Errorf(complaint.NoDisk+"%s: %w", path, err)
 	}
 	m := &openedMount{file: os.NewFile(uintptr(fd), path)}
 	if err := m.identify(); err != nil {
@@ -168,11 +169,11 @@ func (m *openedMount) identify() error {
 	var err error
 	// The kernel's word for the folder: links on the way to it are resolved.
 	if m.point, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", m.fd())); err != nil {
-		return fmt.Errorf("no disk at %s: %w", m.file.Name(), err)
+		return fmt.Errorf(complaint.NoDisk+"%s: %w", m.file.Name(), err)
 	}
 	var id int
 	if id, err = mountID(m.fd()); err != nil {
-		return fmt.Errorf("no disk at %s: %w", m.point, err)
+		return fmt.Errorf(complaint.NoDisk+"%s: %w", m.point, err)
 	}
 	table, err := mounts()
 	if err != nil {
@@ -185,17 +186,17 @@ func (m *openedMount) identify() error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no disk at %s: nothing is mounted there", m.point)
+		return fmt.Errorf(complaint.NoDisk+"%s: nothing is mounted there", m.point)
 	}
 	var own, parent unix.Stat_t
 	if err := unix.Fstatat(m.fd(), "", &own, unix.AT_EMPTY_PATH); err != nil {
-		return fmt.Errorf("no disk at %s: %w", m.point, err)
+		return fmt.Errorf(complaint.NoDisk+"%s: %w", m.point, err)
 	}
 	if err := unix.Fstatat(m.fd(), "..", &parent, 0); err != nil {
-		return fmt.Errorf("no disk at %s: %w", m.point, err)
+		return fmt.Errorf(complaint.NoDisk+"%s: %w", m.point, err)
 	}
 	if own.Dev == parent.Dev {
-		return fmt.Errorf("no disk at %s: what is mounted there lies on the same file system as the folder above", m.point)
+		return fmt.Errorf(complaint.NoDisk+"%s: what is mounted there lies on the same file system as the folder above", m.point)
 	}
 	m.device = own.Dev
 	m.id = uint64(id)

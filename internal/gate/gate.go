@@ -248,7 +248,7 @@ func (r *run) launch(b beginning) error {
 	}
 	r.child = child
 	r.reloading = reloading{looked: r.looked, known: b.look, since: time.Now()}
-	complaint.Settle(r.Log, "gate open", aboutGate, "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
+	complaint.Settle(r.Log, "gate open", complaint.Gate, "disk", r.Watch.Path(), "generation", r.verdict.Found.Sentinel.Generation, "command", r.Command[0], "pid", child.pid)
 	return r.status.write(true, r.verdict.Reason)
 }
 
@@ -282,10 +282,7 @@ func (r *run) save() bool {
 	return true
 }
 
-// aboutGate is what complaints are about.
-const aboutGate = "gate"
-
-func (r *run) closed(reason string) { complaint.Raise(r.Log, "gate closed", aboutGate, reason) }
+func (r *run) closed(reason string) { complaint.Raise(r.Log, "gate closed", complaint.Gate, reason) }
 
 // tell says why nothing runs, or what is wrong with a disk that serves.
 func (r *run) tell(v disk.Verdict) {

@@ -137,10 +137,24 @@ func podReasons(pod *corev1.Pod) []reason {
 			reasons = append(reasons, reason{text: condition.Message})
 		}
 	}
+	if len(reasons) == 0 && pod.Status.Phase == corev1.PodRunning && pod.Status.Reason+pod.Status.Message == "" {
+		// Its kubelet hasn't told yet that it serves again, as after a lost network.
+		reasons = append(reasons, reason{text: "not ready" + unreadySince(pod)})
+	}
 	if len(reasons) == 0 {
 		reasons = append(reasons, reason{text: strings.TrimSpace(string(pod.Status.Phase) + " " + pod.Status.Reason + " " + pod.Status.Message)})
 	}
 	return reasons[:1]
+}
+
+// unreadySince is since when a pod isn't ready, where the cluster knows.
+func unreadySince(pod *corev1.Pod) string {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady && !condition.LastTransitionTime.IsZero() {
+			return " since " + condition.LastTransitionTime.UTC().Format(time.RFC3339)
+		}
+	}
+	return ""
 }
 
 func containerReason(s corev1.ContainerStatus) (reason, bool) {

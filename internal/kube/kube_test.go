@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,11 +28,17 @@ func TestEveryProblemOfTheNodesIsTold(t *testing.T) {
 		node("other", corev1.ConditionFalse, nil),
 	)}
 	label := map[string]string{"homecloud/dnas": "true"}
-	require.NoError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label}))
-	require.EqualError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label, "node-2": label, "node-3": nil}),
-		"node node-2 isn't Ready: KubeletNotReady, the network plugin isn't there; bring it back, or take it out of the cluster file until it is\n"+
+	beside := func(nodes []string) string {
+		if len(nodes) == 0 {
+			return ""
+		}
+		return ", without " + strings.Join(nodes, "+")
+	}
+	require.NoError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label}, beside))
+	require.EqualError(t, c.CheckNodes(t.Context(), map[string]map[string]string{"node-1": label, "node-2": label, "node-3": nil}, beside),
+		"node node-2 isn't Ready: KubeletNotReady, the network plugin isn't there; bring it back, or take it out of the cluster file until it is, without node-2+node-3\n"+
 			"node node-2 lacks the label homecloud/dnas=true; once its data disk is adopted: kubectl label node node-2 homecloud/dnas=true\n"+
-			"node node-3 isn't in the cluster, which has node-1, node-2 and other; join the board, or take it out of the cluster file")
+			"node node-3 isn't in the cluster, which has node-1, node-2 and other; join the board, or take it out of the cluster file, without node-2+node-3")
 }
 
 func TestOnlyOneRunHoldsTheLock(t *testing.T) {
@@ -82,19 +89,20 @@ func TestNamespaceIsMadeAndLabelledOnce(t *testing.T) {
 func TestSurplusKeysAreTakenOut(t *testing.T) {
 	live := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: "users"}, Data: map[string][]byte{"alice": {1}, "bob": {2}, "carol": {3}}}
 	c := &Cluster{Client: fake.NewClientset(live)}
-	wanted := &corev1.Secret{ObjectMeta: live.ObjectMeta, Data: map[string][]byte{"alice": {9}}}
-	surplus, err := c.SurplusKeys(t.Context(), wanted)
+	wanted := &corev1.Secret{ObjectMeta: live.ObjectMeta, Data: map[string][]byte{"alice": {9}, "dave": {4}}}
+	changes, err := c.KeyChanges(t.Context(), wanted)
 	require.NoError(t, err)
-	require.Equal(t, []string{"bob", "carol"}, surplus)
-	require.NoError(t, c.RemoveKeys(t.Context(), wanted, surplus))
+	require.Equal(t, KeyChanges{Added: []string{"dave"}, Changed: []string{"alice"}, Surplus: []string{"bob", "carol"}}, changes)
+	require.Equal(t, "add dave, change alice, remove bob, remove carol", changes.String())
+	require.NoError(t, c.RemoveKeys(t.Context(), wanted, changes.Surplus))
 	now, err := c.Client.CoreV1().Secrets("cloud").Get(t.Context(), "users", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"alice": {1}}, now.Data)
 
 	absent := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: "absent"}}
-	surplus, err = c.SurplusKeys(t.Context(), absent)
+	changes, err = c.KeyChanges(t.Context(), absent)
 	require.NoError(t, err)
-	require.Empty(t, surplus)
+	require.Empty(t, changes)
 }
 
 func TestConnectWithoutAKubeconfigSaysSo(t *testing.T) {

@@ -11,7 +11,9 @@ import (
 
 // CheckNodes says what is wrong with nodes that are expected, all at once:
 // each has to be there and Ready, and carry the labels it is expected to.
-func (c *Cluster) CheckNodes(ctx context.Context, expected map[string]map[string]string) error {
+// beside says what else has to go out of the cluster file with nodes that are
+// taken out of it; empty: nothing.
+func (c *Cluster) CheckNodes(ctx context.Context, expected map[string]map[string]string, beside func(nodes []string) string) error {
 	list, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("nodes: %w", err)
@@ -22,15 +24,24 @@ func (c *Cluster) CheckNodes(ctx context.Context, expected map[string]map[string
 		live[list.Items[i].Name] = &list.Items[i]
 		names = append(names, list.Items[i].Name)
 	}
+	var away []string
+	for _, name := range sortedKeys(expected) {
+		if node, ok := live[name]; !ok {
+			away = append(away, name)
+		} else if ready, _ := nodeReady(node); !ready {
+			away = append(away, name)
+		}
+	}
+	also := beside(away)
 	var errs []error
 	for _, name := range sortedKeys(expected) {
 		node, ok := live[name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("node %s isn't in the cluster, which has %s; join the board, or take it out of the cluster file", name, listed(names)))
+			errs = append(errs, fmt.Errorf("node %s isn't in the cluster, which has %s; join the board, or take it out of the cluster file%s", name, listed(names), also))
 			continue
 		}
 		if ready, reason := nodeReady(node); !ready {
-			errs = append(errs, fmt.Errorf("node %s isn't Ready: %s; bring it back, or take it out of the cluster file until it is", name, reason))
+			errs = append(errs, fmt.Errorf("node %s isn't Ready: %s; bring it back, or take it out of the cluster file until it is%s", name, reason, also))
 		}
 		for _, key := range sortedKeys(expected[name]) {
 			if node.Labels[key] != expected[name][key] {

@@ -1,9 +1,11 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,23 +13,47 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// SurplusKeys lists the keys that the live Secret has and the wanted one
-// hasn't, sorted.
-func (c *Cluster) SurplusKeys(ctx context.Context, wanted *corev1.Secret) ([]string, error) {
-	live, err := c.Client.CoreV1().Secrets(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %w", wanted.Name, err) //nolint:staticcheck // a kind is written with a capital
-	}
-	var surplus []string
-	for _, key := range sortedKeys(live.Data) {
-		if _, ok := wanted.Data[key]; !ok {
-			surplus = append(surplus, key)
+// KeyChanges are the keys in which a live Secret differs from a wanted one,
+// sorted; never their values.
+type KeyChanges struct{ Added, Changed, Surplus []string }
+
+// String is such as "add carol, change bob, remove dave", or nothing.
+func (k KeyChanges) String() string {
+	var words []string
+	for _, group := range []struct {
+		verb string
+		keys []string
+	}{{"add", k.Added}, {"change", k.Changed}, {"remove", k.Surplus}} {
+		for _, key := range group.keys {
+			words = append(words, group.verb+" "+key)
 		}
 	}
-	return surplus, nil
+	return strings.Join(words, ", ")
+}
+
+// KeyChanges compares the live Secret with the wanted one; none when there is
+// no live one.
+func (c *Cluster) KeyChanges(ctx context.Context, wanted *corev1.Secret) (changes KeyChanges, err error) {
+	live, err := c.Client.CoreV1().Secrets(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return changes, nil
+	}
+	if err != nil {
+		return changes, fmt.Errorf("Secret %s: %w", wanted.Name, err) //nolint:staticcheck // a kind is written with a capital
+	}
+	for _, key := range sortedKeys(wanted.Data) {
+		if was, ok := live.Data[key]; !ok {
+			changes.Added = append(changes.Added, key)
+		} else if !bytes.Equal(was, wanted.Data[key]) {
+			changes.Changed = append(changes.Changed, key)
+		}
+	}
+	for _, key := range sortedKeys(live.Data) {
+		if _, ok := wanted.Data[key]; !ok {
+			changes.Surplus = append(changes.Surplus, key)
+		}
+	}
+	return changes, nil
 }
 
 // RemoveKeys takes keys out of a Secret, whoever put them there.

@@ -57,15 +57,20 @@ const pollEvery = time.Second
 // away is asked again in that time, a reference that is wrong stays so.
 const pullPatience = 2 * time.Minute
 
+// diskPatience is how long a board may lack its disk when nothing else is left
+// to wait for: gates notice a disk within seconds, people don't.
+const diskPatience = time.Minute
+
 // Wait waits until every workload runs its newest form completely: all pods
 // replaced and available, Jobs complete. Where that fails, can't come true for
-// want of an image, or lasts longer than the timeout, the error says which pods, containers, events and log lines are
+// want of an image or a disk, or lasts longer than the timeout, the error says which pods, containers, events and log lines are
 // the reason. It tells what it waits for, and returns the one that was last.
 func (c *Cluster) Wait(ctx context.Context, workloads []Workload, timeout time.Duration, tell func(string)) (slowest string, err error) {
 	deadline := time.Now().Add(timeout)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var unpulled time.Time // since when an image can't be pulled
+	var diskless time.Time // since when nothing but disks is waited for
 	for {
 		var open []rollout
 		var failed error
@@ -94,7 +99,21 @@ func (c *Cluster) Wait(ctx context.Context, workloads []Workload, timeout time.D
 			return slowest, nil
 		default:
 			slowest = open[len(open)-1].String()
-			tell(c.summary(ctx, open))
+			lack, only := c.lackDisk(ctx, open)
+			switch {
+			case !only:
+				diskless = time.Time{}
+				tell(c.summary(ctx, open))
+			case diskless.IsZero():
+				diskless = time.Now()
+				fallthrough
+			default:
+				waited := time.Since(diskless)
+				if waited >= diskPatience {
+					return "", lack
+				}
+				tell(fmt.Sprintf("%s; for %s more", c.summary(ctx, open), (diskPatience - waited).Round(time.Second)))
+			}
 			switch {
 			case !c.lacksImage(ctx, open):
 				unpulled = time.Time{}
@@ -123,6 +142,8 @@ func (c *Cluster) Wait(ctx context.Context, workloads []Workload, timeout time.D
 type rollout struct {
 	Workload
 	ready, wanted int
+	observed      bool // the numbers are those of the newest form
+	updated       bool // no pod of a former form is left
 	done, failed  bool
 	selector      *metav1.LabelSelector
 }
@@ -166,6 +187,7 @@ func daemonSetRollout(w Workload, o *appsv1.DaemonSet) rollout {
 	if s.ObservedGeneration < o.Generation {
 		return r // the numbers are those of the former form
 	}
+	r.observed, r.updated = true, s.UpdatedNumberScheduled >= s.DesiredNumberScheduled
 	// Pods of the former form are ready too: the smaller number counts.
 	r.ready = int(min(s.NumberAvailable, s.UpdatedNumberScheduled))
 	if o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
@@ -181,6 +203,7 @@ func deploymentRollout(w Workload, o *appsv1.Deployment) rollout {
 	if s.ObservedGeneration < o.Generation {
 		return r
 	}
+	r.observed, r.updated = true, s.UpdatedReplicas >= replicas(o.Spec.Replicas)
 	r.ready = int(min(s.AvailableReplicas, s.UpdatedReplicas))
 	// More replicas than wanted: the former pods haven't ended yet.
 	r.done = r.ready >= r.wanted && int(s.Replicas) <= r.wanted
@@ -193,6 +216,7 @@ func statefulSetRollout(w Workload, o *appsv1.StatefulSet) rollout {
 	if s.ObservedGeneration < o.Generation {
 		return r
 	}
+	r.observed, r.updated = true, s.UpdatedReplicas >= replicas(o.Spec.Replicas)
 	r.ready = int(min(s.AvailableReplicas, s.UpdatedReplicas))
 	if o.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
 		r.ready = int(s.AvailableReplicas)

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 )
 
@@ -168,4 +169,56 @@ func TestBothWordsForAnImageThatCantBePulledAreOneLine(t *testing.T) {
 		texts[r.text] = true
 	}
 	require.Equal(t, map[string]bool{"container samba: the image nas:1 can't be pulled": true}, texts)
+}
+
+// waitForDisk waits, an hour at most, for two boards' pods of which one says
+// that its disk isn't there, and returns how long that took.
+func waitForDisk(t *testing.T, edit func(*appsv1.DaemonSet, *corev1.Pod)) (told []string, lasted time.Duration, err error) {
+	t.Helper()
+	var set appsv1.DaemonSet
+	var held, good corev1.Pod
+	load(t, "diskless.yaml", &set, &held, &good)
+	edit(&set, &held)
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset(&set, &held, &good)
+		client.PrependReactor("get", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			if action.GetSubresource() != "log" {
+				return false, nil, nil
+			}
+			return true, &runtime.Unknown{Raw: []byte(`level=WARN msg="gate closed" about=gate because="no disk at /srv/homecloud/data: nothing is mounted there"`)}, nil
+		})
+		begin := time.Now()
+		_, err = (&Cluster{Client: client}).Wait(t.Context(), []Workload{{"DaemonSet", "cloud", "nas"}}, time.Hour, func(text string) { told = append(told, text) })
+		lasted = time.Since(begin)
+	})
+	return told, lasted, err
+}
+
+func TestWaitEndsWhenNothingButADiskIsMissing(t *testing.T) {
+	told, lasted, err := waitForDisk(t, func(*appsv1.DaemonSet, *corev1.Pod) {})
+	require.EqualError(t, err, "done on the other boards; node-2: no disk at /srv/homecloud/data: nothing is mounted there: bring it back, the board then goes on by itself")
+	require.Equal(t, diskPatience, lasted)
+	const waits = "DaemonSet nas: 1 of 2 ready (node-2: container samba runs but isn't ready: no disk at /srv/homecloud/data: nothing is mounted there)"
+	require.Equal(t, []string{waits + "; for 1m0s more", waits + "; for 59s more"}, told[:2])
+}
+
+func TestBoardsThatWaitForAnothersDiskAreNotCalledDone(t *testing.T) {
+	_, lasted, err := waitForDisk(t, func(set *appsv1.DaemonSet, _ *corev1.Pod) { set.Status.UpdatedNumberScheduled = 1 })
+	require.EqualError(t, err, "not usable: node-2: no disk at /srv/homecloud/data: nothing is mounted there: bring it back, the board then goes on by itself, and what the others run becomes new only then")
+	require.Equal(t, diskPatience, lasted)
+}
+
+func TestMissingDiskEndsNoWaitForSomethingElse(t *testing.T) {
+	for name, edit := range map[string]func(*appsv1.DaemonSet, *corev1.Pod){
+		"another container starts": func(_ *appsv1.DaemonSet, held *corev1.Pod) {
+			held.Status.ContainerStatuses[1].Ready = false
+			held.Status.ContainerStatuses[1].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+		},
+		"a pod isn't there yet":    func(set *appsv1.DaemonSet, _ *corev1.Pod) { set.Status.DesiredNumberScheduled = 3 },
+		"the new form isn't known": func(set *appsv1.DaemonSet, _ *corev1.Pod) { set.Generation++ },
+	} {
+		_, lasted, err := waitForDisk(t, edit)
+		require.ErrorContains(t, err, "not usable after 1h0m0s", name)
+		require.GreaterOrEqual(t, lasted, time.Hour, name)
+	}
 }

@@ -239,6 +239,18 @@ func anotherCloud(t *testing.T, c *twoBoards) {
 	require.Contains(t, string(output), "the cloud on this cluster is named home, the file's other")
 	require.Equal(t, before, snapshot(t, c.Cloud))
 
+	// Nor does a file go in under which nobody could write what is on the disks.
+	owner := strings.Replace(string(file), "dnas:\n", "dnas:\n  owner: {uid: 1234, gid: 1234}\n", 1)
+	require.NotEqual(t, string(file), owner)
+	for _, arguments := range [][]string{{"up"}, {"upgrade", "--yes"}} {
+		command = c.HCChart(t.Context(), append(arguments, "--file", "-", "--values", c.ImageValues())...)
+		command.Stdin = strings.NewReader(owner)
+		output, err = command.CombinedOutput()
+		require.Error(t, err, "%v", arguments)
+		require.Contains(t, string(output), "1234:1234", "%v", arguments)
+	}
+	require.Equal(t, before, snapshot(t, c.Cloud))
+
 	// Nor is anything taken from it, or taken away.
 	folder := t.TempDir()
 	path := filepath.Join(folder, "other.yaml")

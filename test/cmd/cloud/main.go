@@ -93,17 +93,23 @@ func up(ctx context.Context, c *cloud.Cloud) error {
 	}
 	fmt.Fprintln(os.Stderr, steps.Summary())
 	fmt.Printf(`%s
-The cluster file is %s, the kubeconfig %s. To change the cloud, edit the file and run make up again.
+The cluster file is %s, the kubeconfig %s. To change the cloud, edit the file and run make up again, or
+only hcchart. Without these --values it takes images that this machine doesn't have:
+  %s
 A machine of the family's network:  %s lan -- smbclient -L //10.77.0.11 -U alice
 Alice's password:                   %s
 What to try next:                   docs/tutorial/first-cloud.md
-`, report, c.File(), c.Driver.Kubeconfig(), labCommand(c), passwordCommand(c))
+`, report, c.File(), c.Driver.Kubeconfig(), upCommand(c), labCommand(c), passwordCommand(c))
 	return nil
 }
 
 func labCommand(c *cloud.Cloud) string {
 	lab := c.Driver.(*cloud.Lab)
 	return fmt.Sprintf("bin/lab --name %s --dir %s", lab.Name, lab.Dir)
+}
+
+func upCommand(c *cloud.Cloud) string {
+	return fmt.Sprintf("KUBECONFIG=%s SOPS_AGE_KEY_FILE=%s bin/hcchart -f %s up --values %s", c.Driver.Kubeconfig(), c.AgeKey(), c.File(), c.ImageValues())
 }
 
 func passwordCommand(c *cloud.Cloud) string {
