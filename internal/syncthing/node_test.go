@@ -387,7 +387,7 @@ func (n *node) deletions() int64 {
 
 func (c *cluster) eventually(what string, condition func() bool) {
 	c.t.Helper()
-	require.Eventually(c.t, condition, 60*time.Second, 50*time.Millisecond, what)
+	require.Eventually(c.t, condition, 3*time.Minute, 50*time.Millisecond, what)
 }
 
 func (n *node) waitLog(text string) {

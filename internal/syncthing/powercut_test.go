@@ -205,6 +205,45 @@ func TestPowerCutAfterTheEnd(t *testing.T) {
 	require.NotContains(t, b.log.String(), "wasn't left in order")
 }
 
+// The index is months older than the disk then.
+func TestSystemDiskFromAnOldImage(t *testing.T) {
+	t.Parallel()
+	c, a, b, system := startWithSystemDisk(t, "ext4", 90)
+	c.exchange(b, a, "doc", "v1")
+	c.settled(system, a, b)
+	image := system.Remember()
+	for i := range 40 {
+		b.put(fmt.Sprint("told ", i), "told")
+	}
+	c.exchange(a, b, "doc", "v2 the newest")
+	c.eventually("it is told", func() bool { return a.has("told 39", "told") && b.completion(a) == 100 })
+	b.stopDaemon()
+	b.reconciler()
+	b.session = nil
+	system.Unmount()
+	image()
+	system.Mount()
+	b.boot = rand.Text()
+	b.startDaemon()
+	b.startReconciler()
+	c.eventually("it watches", func() bool { return b.folderField("fsWatcherEnabled") == true && b.folderField("paused") == false })
+	for i := range 40 {
+		b.put(fmt.Sprint("later ", i), "goes on")
+	}
+	c.atRest(a, b)
+	c.eventually("everything is on both", func() bool {
+		for i := range 40 {
+			for _, n := range []*node{a, b} {
+				if !n.has(fmt.Sprint("told ", i), "told") || !n.has(fmt.Sprint("later ", i), "goes on") {
+					return false
+				}
+			}
+		}
+		return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest")
+	})
+	require.True(t, holdsAll(a) && holdsAll(b))
+}
+
 // version is what Syncthing's index knows of a file's changes.
 func (n *node) version(name string) []string {
 	n.t.Helper()
