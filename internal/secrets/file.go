@@ -123,13 +123,17 @@ func replaceFile(path string, content []byte, place func(from, to string) error)
 	return syncFolder(filepath.Dir(path))
 }
 
-// removeRemnants removes what a replacing that was killed left beside path. The
-// lock says that nobody is at it.
+// remnantAge is more than anybody takes to write a file, also one that is made
+// for the first time and has no lock yet.
+const remnantAge = time.Hour
+
+// removeRemnants removes what a replacing that was killed left beside path.
 func removeRemnants(path string) {
 	prefix := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".")
 	remnants, _ := filepath.Glob(prefix + "[0-9]*") // as os.CreateTemp names them
 	for _, remnant := range remnants {
-		if strings.Trim(remnant[len(prefix):], "0123456789") == "" {
+		info, err := os.Stat(remnant)
+		if err == nil && time.Since(info.ModTime()) > remnantAge && strings.Trim(remnant[len(prefix):], "0123456789") == "" {
 			_ = os.Remove(remnant)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
@@ -295,9 +296,12 @@ func TestRemnantOfAKilledChangeGoes(t *testing.T) {
 	}
 	for _, suffix := range []string{"123", "2026-old", "bak"} {
 		require.NoError(t, os.WriteFile(beside(suffix), nil, 0o600))
+		require.NoError(t, os.Chtimes(beside(suffix), time.Time{}, time.Now().Add(-2*remnantAge)))
 	}
+	require.NoError(t, os.WriteFile(beside("456"), nil, 0o600))
 	require.NoError(t, Change(t.Context(), path, func(*File) error { return nil }))
 	require.NoFileExists(t, beside("123"))
+	require.FileExists(t, beside("456"), "somebody may be writing it")
 	require.FileExists(t, beside("2026-old"), "somebody's own")
 	require.FileExists(t, beside("bak"), "somebody's own")
 }
