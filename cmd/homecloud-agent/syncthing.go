@@ -11,7 +11,7 @@ import (
 
 func newSyncthingCommand(a *app) *cobra.Command {
 	return group("syncthing", "Prepare Syncthing and keep it configured",
-		newSyncthingPrepareCommand(a), newSyncthingReconcileCommand(a))
+		newSyncthingPrepareCommand(a), newSyncthingReconcileCommand(a), newSyncthingRenewCommand(a))
 }
 
 // sharesUmask keeps what we make on a disk, or in Syncthing's home, from
@@ -77,6 +77,33 @@ It runs as the owner of the shares, beside Syncthing.`,
 	syncthingFlags(cmd, &r.Config, &r.Node, &r.Peers, &r.Home)
 	cmd.Flags().StringVar(&r.Socket, "socket", "", "Unix `socket` of Syncthing's REST interface")
 	needs(cmd, "socket")
+	return cmd
+}
+
+func newSyncthingRenewCommand(a *app) *cobra.Command {
+	var home string
+	cmd := &cobra.Command{
+		Use:   "renew SHARE",
+		Short: "Let one share of this node begin anew, after it has lost its marker",
+		Long: `renew has reconcile drop Syncthing's index of one share, make its marker, and
+receive before it sends. What the share holds stays, what it lacks comes from the
+other nodes, and nothing is announced as deleted: also what somebody deleted
+here, and what the others don't know of yet, comes back. The files are read anew,
+which takes as long as reading them takes.
+
+It runs beside reconcile, on the node whose share it is.`,
+		Example: `  kubectl exec -n homecloud POD -c reconcile -- /agent/homecloud-agent syncthing renew photos`,
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			syscall.Umask(0o077)
+			if err := syncthing.Renew(home, args[0], a.log); err != nil {
+				return err
+			}
+			a.log.Info("the share begins anew with the next look at it", "share", args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&home, "home", "/var/lib/syncthing", "Syncthing's home `folder`, on the system disk")
 	return cmd
 }
 

@@ -104,8 +104,8 @@ func checkShare(top, share, generation string) error {
 			if !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
-			return fmt.Errorf("%s %w; nothing is sent or made anew: bring it back from a snapshot, or adopt the disk as a new one (remove its %s, then `disk adopt`) to fetch everything from the other nodes",
-				strings.TrimPrefix(needed.path, top+"/"), needed.vanished, config.SentinelFile)
+			return fmt.Errorf("%s %w; nothing is sent or made anew: in this node's container `reconcile`, run `/agent/homecloud-agent syncthing renew %s`, and the share keeps what it holds and takes what it lacks from the other nodes",
+				strings.TrimPrefix(needed.path, top+"/"), needed.vanished, share)
 		}
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,7 +45,7 @@ func (c *Cloud) AgeKey() string { return filepath.Join(c.Dir, "age-key.txt") }
 
 // Make runs targets of the checkout's Makefile; its progress goes to standard error.
 func (c *Cloud) Make(ctx context.Context, targets ...string) error {
-	command := exec.CommandContext(ctx, "make", append([]string{"--no-print-directory", "-C", c.Root}, targets...)...)
+	command := interruptible(exec.CommandContext(ctx, "make", append([]string{"--no-print-directory", "-C", c.Root}, targets...)...))
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("make %s: %w", strings.Join(targets, " "), err)
@@ -140,11 +139,9 @@ func (c *Cloud) label(ctx context.Context, node string) error {
 
 // HCChart returns hcchart as the administrator of this cloud runs it.
 func (c *Cloud) HCChart(ctx context.Context, arguments ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, c.Binary("hcchart"), arguments...)
-	command.Dir = c.Dir
 	// Killed, it would leave its lock on the cluster for half a minute.
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 30 * time.Second
+	command := interruptible(exec.CommandContext(ctx, c.Binary("hcchart"), arguments...))
+	command.Dir = c.Dir
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.Driver.Kubeconfig(), "SOPS_AGE_KEY_FILE="+c.AgeKey())
 	return command
 }

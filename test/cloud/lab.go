@@ -24,7 +24,7 @@ var (
 
 // Up implements [Driver].
 func (l *Lab) Up(ctx context.Context) error {
-	up := l.command(ctx, "up", "--nodes", strconv.Itoa(l.Count))
+	up := interruptible(l.command(ctx, "up", "--nodes", strconv.Itoa(l.Count)))
 	up.Stdout, up.Stderr = os.Stderr, os.Stderr // its progress is ours
 	if err := up.Run(); err != nil {
 		return fmt.Errorf("lab up: %w", err)
@@ -50,7 +50,7 @@ func (l *Lab) Nodes(context.Context) ([]Node, error) {
 
 // Load implements [Driver].
 func (l *Lab) Load(ctx context.Context, archives ...string) error {
-	return run(l.command(ctx, append([]string{"load"}, archives...)...))
+	return run(interruptible(l.command(ctx, append([]string{"load"}, archives...)...)))
 }
 
 // Board implements [Driver].
@@ -65,7 +65,7 @@ func (l *Lab) LAN(ctx context.Context, command ...string) *exec.Cmd {
 
 // Down implements [Driver].
 func (l *Lab) Down(ctx context.Context) error {
-	return run(l.command(ctx, "down"))
+	return run(interruptible(l.command(ctx, "down")))
 }
 
 // KillNode implements [Faults].

@@ -57,6 +57,7 @@ type Disk struct {
 
 	t     testing.TB
 	image string
+	held  *os.File // the folder, while this test runs
 }
 
 // sizes are the smallest that mkfs accepts, and a little more.
@@ -72,11 +73,15 @@ func New(t testing.TB, fileSystem string) *Disk {
 		t.Skipf("needs mkfs.%s: make deps installs it", fileSystem)
 	}
 	// Not t.TempDir: others than root have to reach the disk.
-	folder, err := os.MkdirTemp("", "homecloud-disk-")
+	sweepOnce()
+	folder, err := os.MkdirTemp("", folderPattern)
 	require.NoError(t, err)
+	held, err := hold(folder)
+	require.NoError(t, err)
+	t.Cleanup(func() { held.Close() })
 	require.NoError(t, os.Chmod(folder, 0o755))
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	d := &Disk{Root: filepath.Join(folder, "root"), Name: "data", FileSystem: fileSystem, t: t, image: filepath.Join(folder, "image")}
+	d := &Disk{Root: filepath.Join(folder, "root"), Name: "data", FileSystem: fileSystem, t: t, image: filepath.Join(folder, "image"), held: held}
 	require.NoError(t, os.MkdirAll(d.Path(), 0o755))
 	require.NoError(t, os.WriteFile(d.image, nil, 0o600))
 	require.NoError(t, os.Truncate(d.image, sizes[fileSystem]))

@@ -13,17 +13,61 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/tmorin/homecloud/test/cloud"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+// Exit codes, the same as those of the project's other commands.
+const (
+	exitFailed      = 1
+	exitInterrupted = 130
+	exitTerminated  = 143
+)
+
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute runs a command, says what went wrong, and returns the exit code.
+func execute(arguments []string) int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	// Whoever interrupts again doesn't want to wait.
+	go func() { cancel(signalError{<-signals}); signal.Stop(signals) }()
+	err := run(ctx, arguments)
+	var caught signalError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(context.Cause(ctx), &caught):
+		fmt.Fprintln(os.Stderr, interrupted(strings.Join(arguments, " "), os.Getenv("CLOUD")))
+		if caught.Signal == syscall.SIGTERM {
+			return exitTerminated
+		}
+		return exitInterrupted
+	default:
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return exitFailed
+	}
+}
+
+type signalError struct{ os.Signal }
+
+func (s signalError) Error() string { return s.String() }
+
+// interrupted says how to go on.
+func interrupted(command, cloud string) string {
+	if cloud != "" {
+		cloud = " CLOUD=" + cloud
+	}
+	switch command {
+	case "up":
+		return fmt.Sprintf("interrupted; `make up%[1]s` goes on, `make down%[1]s` cleans up", cloud)
+	case "down":
+		return fmt.Sprintf("interrupted; `make down%s` goes on", cloud)
+	default:
+		return "interrupted"
 	}
 }
 

@@ -34,6 +34,8 @@ type Lab struct {
 	// lock is held while a command changes the lab. Programs that it starts inherit it, so
 	// that a teardown after a crash waits for them and not only for their parent.
 	lock *os.File
+	// made says that this command made the lock's file.
+	made bool
 }
 
 // Spec is what can be chosen at the first start.
@@ -90,10 +92,10 @@ func Open(name, dir string, progress io.Writer, change bool) (*Lab, func(), erro
 	l := &Lab{Name: name, Dir: dir, Progress: progress}
 	done := func() {}
 	if change {
-		if l.lock, err = lock(l.path("lock")); err != nil {
+		if l.lock, l.made, err = lock(l.path("lock")); err != nil {
 			return nil, nil, err
 		}
-		done = func() { _ = l.lock.Close() }
+		done = l.unlock
 	}
 	if err := l.read(); err != nil {
 		done()
@@ -102,28 +104,48 @@ func Open(name, dir string, progress io.Writer, change bool) (*Lab, func(), erro
 	return l, done, nil
 }
 
+// unlock lets other commands on. The lock of a lab that there isn't goes with it.
+func (l *Lab) unlock() {
+	entries, _ := os.ReadDir(l.Dir)
+	alone := len(entries) == 1 && entries[0].Name() == "lock" // what killed commands leave
+	if alone || l.made && !fileExists(l.path("lab.json")) && !fileExists(l.path("stores")) {
+		_ = os.Remove(l.path("lock"))
+		for _, dir := range []string{l.Dir, filepath.Dir(DefaultDir(l.Name))} {
+			_ = os.Remove(dir) // unless there is something in it
+		}
+	}
+	_ = l.lock.Close()
+}
+
 // lock waits until no other command holds the file, and for one that removed it meanwhile.
-func lock(path string) (*os.File, error) {
+func lock(path string) (f *os.File, made bool, err error) {
 	for {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		made := err == nil
+		if errors.Is(err, os.ErrExist) {
+			f, err = os.OpenFile(path, os.O_RDWR, 0)
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			continue // another command has just removed it, or its folder
+		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, false, errors.Join(err, f.Close())
 		}
 		held, err := f.Stat()
 		if err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, false, errors.Join(err, f.Close())
 		}
 		if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
-			return f, nil
+			return f, made, nil
 		}
 		if err := f.Close(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -58,4 +59,27 @@ func TestLabThatIsNotUpIsSaidSo(t *testing.T) {
 	}
 	require.Zero(t, Main(os.DirFS("."), []string{"--dir", t.TempDir(), "status"}))
 	require.Zero(t, Main(os.DirFS("."), []string{"--dir", t.TempDir(), "down"}), "there is nothing to do")
+}
+
+func TestLabThatNeverWasLeavesNothing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the lab is for root")
+	}
+	for _, args := range [][]string{
+		{"node", "kill", "node-1"}, {"node", "start", "node-1"}, {"net", "cut", "node-1"}, {"net", "heal", "node-1"},
+		{"disk", "detach", "node-1", "data"}, {"disk", "attach", "node-1", "data"}, {"api", "stop"}, {"api", "start"},
+		{"load", "archive.tar"}, {"kubeconfig"}, {"lan", "true"}, {"exec", "node-1", "true"}, {"status"}, {"down"}, {"down", "--keep"}, {"down", "--all"},
+	} {
+		dir := filepath.Join(t.TempDir(), "nope")
+		Main(os.DirFS("."), append([]string{"--name", "nope", "--dir", dir}, args...))
+		require.NoDirExists(t, dir, "lab %v", args)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "somebody's"), nil, 0o600))
+	require.Equal(t, exitFailed, Main(os.DirFS("."), []string{"--dir", dir, "node", "kill", "node-1"}))
+	require.FileExists(t, filepath.Join(dir, "somebody's"))
+	require.NoFileExists(t, filepath.Join(dir, "lock"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
+	require.Equal(t, exitFailed, Main(os.DirFS("."), []string{"--dir", dir, "node", "kill", "node-1"}))
+	require.FileExists(t, filepath.Join(dir, "lock"), "it wasn't the lab's")
 }
