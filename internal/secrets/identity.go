@@ -41,7 +41,8 @@ func FindKeyring() *Keyring {
 		k.looked = append(k.looked, envIdentity+" (not set)")
 	}
 	if path := os.Getenv(envIdentityFile); path != "" {
-		if !k.addFile(path, envIdentityFile+"="+path) {
+		_, err := os.Stat(path)
+		if !k.addFile(path, envIdentityFile+"="+path) && !errors.Is(err, os.ErrNotExist) { // init makes one that isn't there
 			slog.Warn("no identity can be read where the environment says one is", "variable", envIdentityFile, "file", path)
 		}
 	} else {
