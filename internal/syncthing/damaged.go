@@ -45,6 +45,17 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 			if err != nil {
 				return err
 			}
+			if memory.Behind && !known.Global.exists() {
+				// The index may have known more of it, and nobody misses an empty file.
+				empty, err := isZeros(filepath.Join(root, name))
+				if err != nil {
+					return err
+				}
+				if empty {
+					damaged = append(damaged, name)
+				}
+				continue
+			}
 			if !known.Local.exists() || known.Local.Type != fileType {
 				continue
 			}

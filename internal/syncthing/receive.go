@@ -3,7 +3,9 @@ package syncthing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
@@ -13,17 +15,17 @@ import (
 // stays the same. What the others had before is no measure of what they have.
 type reception struct {
 	of     shareState
-	met    bool                 // it knows all of the others', which receive as well
-	silent map[string]time.Time // since when a node told nothing new, by node and what it told last
-	owed   map[string]int64     // the last change that a node had when it was asked first
-	lacks  lack                 // what it failed to fetch
+	met    bool               // it knows all of the others', which receive as well
+	silent map[string]silence // by node
+	owed   map[string]int64   // the last change that a node had when it was asked first
+	lacks  lack               // what it failed to fetch
 }
 
 // reception is begun anew with every change of the share's state.
 func (r *Reconciler) reception(share string, memory shareState) *reception {
 	current := r.receptions[share]
 	if current == nil || current.of != memory {
-		current = &reception{of: memory, silent: map[string]time.Time{}, owed: map[string]int64{}}
+		current = &reception{of: memory, silent: map[string]silence{}, owed: map[string]int64{}}
 		r.receptions[share] = current
 	}
 	return current
@@ -43,19 +45,30 @@ func (r *reception) owes(node string, given account) account {
 	return given
 }
 
-// silentFor returns how long a node has told nothing new.
+// silentFor returns how long a connected node has told nothing new.
 func (r *reception) silentFor(s source) time.Duration {
-	key := fmt.Sprintf("%s %d", s.node, s.Sequence)
-	if r.silent[key].IsZero() {
-		r.silent[key] = time.Now()
+	if last := r.silent[s.node]; last.since.IsZero() || last.sequence != s.Sequence {
+		r.silent[s.node] = silence{s.Sequence, time.Now()}
 	}
-	return time.Since(r.silent[key])
+	return time.Since(r.silent[s.node].since)
+}
+
+// forgetSilenceBut forgets that of nodes that aren't connected: they can't talk.
+func (r *reception) forgetSilenceBut(sources []source) {
+	maps.DeleteFunc(r.silent, func(node string, _ silence) bool {
+		return !slices.ContainsFunc(sources, func(s source) bool { return s.node == node && s.RemoteState == "valid" })
+	})
+}
+
+// silence is the last number that a node told, and since when.
+type silence struct {
+	sequence int64
+	since    time.Time
 }
 
 // received says whether a share that receives is done.
 func (p *pass) received(ctx context.Context, share string) (bool, error) {
-	memory := p.state.Shares[share]
-	id, reception := p.settings.Folders[share].ID, p.reception(share, memory)
+	id, reception := p.settings.Folders[share].ID, p.reception(share, p.state.Shares[share])
 	local, err := p.client.Folder(ctx, id)
 	if err != nil {
 		return false, err
@@ -64,8 +77,16 @@ func (p *pass) received(ctx context.Context, share string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if absent := p.absent(sources); memory.Foreign && absent != nil {
-		p.absents[share] = absent
+	if p.hasPeers() { // a phone is there for minutes, and not again before tomorrow
+		reception.forgetSilenceBut(sources)
+	}
+	for _, s := range sources {
+		if s.account != nil && !s.account.Idle {
+			p.awaited[share] = fmt.Sprintf("; %s isn't at rest, and is waited for", s.node)
+		}
+	}
+	if absent := p.absent(sources); absent != nil {
+		p.awaited[share] = fmt.Sprintf("; %s may have something newer, and is waited for: bring it back, or take it out of the cluster file for good", strings.Join(absent, " and "))
 		return false, nil
 	}
 	if reception.stuck(local, p.Patience) {

@@ -23,7 +23,7 @@ type pass struct {
 	state    state
 	problems map[string]error              // by share
 	given    map[string]map[string]account // by the nodes asked in this pass, and folder
-	absents  map[string][]string           // nodes that a share waits for
+	awaited  map[string]string             // who a share waits for, as a part of a sentence
 	waiting  bool                          // something will be different without anybody's doing
 }
 
@@ -274,7 +274,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 	}
-	receiving, holds := false, false
+	receiving := false
 	err := p.within(func(top string) error {
 		if memory.Generation == generation {
 			// Only Syncthing's own configuration was lost.
@@ -282,8 +282,8 @@ func (p *pass) share(ctx context.Context, share string) error {
 				return err
 			}
 		}
-		var err error
-		if holds, err = holdsData(top, share); err != nil {
+		holds, err := holdsData(top, share)
+		if err != nil {
 			return err
 		}
 		receiving = (holds || configured || memory.Generation != "") && p.hasOthers(share)
@@ -298,7 +298,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 	}
 	memory = shareState{Generation: generation, Receiving: receiving}
 	if receiving {
-		memory.Since, memory.Foreign = back, holds
+		memory.Since, memory.Shared = back, true
 	}
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
@@ -330,8 +330,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		p.waiting = true
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
-			memory.Uncompared = memory.Shared && !p.hasOthers(share)
-			memory.Settling, memory.Shared, memory.Behind, memory.Foreign, memory.Stored = false, false, false, false, time.Time{}
+			memory.Uncompared = (memory.Uncompared || memory.Shared) && !p.hasOthers(share)
+			memory.Settling, memory.Shared, memory.Behind, memory.Stored = false, false, false, time.Time{}
 			if !memory.Uncompared {
 				memory.Since = time.Time{}
 			}
@@ -381,9 +381,7 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		return err
 	}
 	problem := statusProblem(status, memory, p.Patience)
-	if absent := p.absents[share]; absent != nil {
-		problem += fmt.Sprintf("; %s may have something newer, and is waited for: bring it back, or take it out of the cluster file", strings.Join(absent, " and "))
-	}
+	problem += p.awaited[share]
 	if status.Errors > 0 && status.State != "error" && !memory.Settling {
 		first, err := p.client.firstError(ctx, id)
 		if err != nil {

@@ -169,7 +169,7 @@ func (r *Reconciler) once(ctx context.Context, verdict disk.Verdict) bool {
 	}
 	client := NewClient(r.Socket, peers.APIKey)
 	defer client.Close()
-	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}, given: map[string]map[string]account{}, absents: map[string][]string{}}
+	p := &pass{Reconciler: r, settings: settings, peers: peers, verdict: verdict, client: client, problems: map[string]error{}, given: map[string]map[string]account{}, awaited: map[string]string{}}
 	if err := p.run(ctx); err != nil {
 		return problem(err)
 	}

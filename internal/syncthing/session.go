@@ -115,6 +115,7 @@ func (s *Session) Begin(found disk.Found) (arguments []string, end func(orderly 
 		}
 		return err
 	})
+	last := state.Session
 	if err == nil {
 		state.Session = begun
 		err = state.save(s.Home)
@@ -126,12 +127,14 @@ func (s *Session) Begin(found disk.Found) (arguments []string, end func(orderly 
 		return nil, nil, err
 	}
 	s.abandoned.Store(nil)
+	again := last.Boot != begun.Boot // the board may be another one's copy
 	for _, memory := range state.Shares {
-		if memory.Behind {
-			// The numbers of changes have fallen back with the index: what they count anew
-			// would never be sent.
-			arguments = []string{resetDeltas}
-		}
+		again = again || memory.Behind
+	}
+	if again {
+		// The numbers of changes may have fallen back with the index: what they count
+		// anew would never be sent.
+		arguments = []string{resetDeltas}
 	}
 	return arguments, func(orderly bool) error { return s.end(found, folder, begun, orderly) }, nil
 }
@@ -201,14 +204,14 @@ func lastStored(folder string) (time.Time, error) {
 // been written.
 const clockMargin = time.Minute
 
-// back is when the disk came back, zero when the clock can't tell: a board
-// without a battery may begin with a clock that is behind, and what the disk
+// back is when the disk came back, or when the clock is ahead of that for sure: a
+// board without a battery may begin with one that is behind, and what the disk
 // was written before would seem to be later.
 func (s *Session) back(last, begun session, stored time.Time) time.Time {
 	abandoned := s.abandoned.Load()
 	switch {
 	case now().Before(stored):
-		return time.Time{}
+		return stored.Add(clockMargin)
 	case abandoned != nil && abandoned.Before(stored):
 		return now()
 	case abandoned != nil:
@@ -217,17 +220,14 @@ func (s *Session) back(last, begun session, stored time.Time) time.Time {
 		return now()
 	}
 	var uptime unix.Timespec
+	earliest := stored.Add(clockMargin)
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &uptime); err != nil {
-		return time.Time{}
-	}
-	booted := now().Add(-time.Duration(uptime.Nano()))
-	if earliest := stored.Add(clockMargin); booted.Before(earliest) {
-		if now().Before(earliest) {
-			return time.Time{}
-		}
 		return earliest
 	}
-	return booted
+	if booted := now().Add(-time.Duration(uptime.Nano())); booted.After(earliest) {
+		return booted
+	}
+	return earliest
 }
 
 // indexFiles is where Syncthing keeps its index, within its home.
@@ -269,13 +269,14 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 			continue // the reconciler sees to another disk
 		}
 		torn = append(torn, share)
-		if !memory.Settling || memory.Stored.IsZero() || stored.Before(memory.Stored) {
+		if !memory.Settling && !memory.Receiving || memory.Stored.IsZero() || stored.Before(memory.Stored) {
 			memory.Stored = stored
 		}
-		memory.Settling, memory.Since = true, back
+		memory.Since = back
 		if state.Session.Boot != begun.Boot {
-			memory.Behind, memory.Receiving, memory.Settling = true, true, false
+			memory.Behind, memory.Receiving = true, true
 		}
+		memory.Settling = !memory.Receiving // who receives is settled then
 		state.Shares[share] = memory
 	}
 	if torn == nil {

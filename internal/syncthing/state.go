@@ -31,8 +31,9 @@ type state struct {
 type shareState struct {
 	// Generation of the disk that the database describes.
 	Generation string `json:"generation"`
-	// Receiving: the share has come on another disk and first takes what the
-	// peers have.
+	// Receiving: the share has come on another disk, or its index has lost its end,
+	// and it first takes what the others have. All other nodes must be there: what
+	// is written or scanned now would seem to be newer than what they alone know.
 	Receiving bool `json:"receiving,omitempty"`
 	// Settling: what differs on the disk from what the others have is to be
 	// settled before the share may send.
@@ -49,10 +50,6 @@ type shareState struct {
 	// to the kernel to store, may lack what it knew last, as the disk may. What it
 	// lacks is told by the others before anything is settled.
 	Behind bool `json:"behind,omitempty"`
-	// Foreign says that the disk brought data that is in no index. What is scanned
-	// anew counts as the newest, also beside nodes that aren't there: so all other
-	// nodes must be.
-	Foreign bool `json:"foreign,omitempty"`
 	// Stored is the last moment of which the disk knew when it wasn't left in
 	// order. Zero: it is another disk.
 	Stored time.Time `json:"stored,omitzero"`
