@@ -53,6 +53,10 @@ func TestOldDiskWaitsForEveryBoard(t *testing.T) {
 	stale.startDaemon()
 	b.waitLog("node-3 may have something newer, and is waited for: bring it back, or take it out of the cluster file")
 	c.eventually("it takes what there is", func() bool { return holdsAll(b) })
+	b.stored()
+	b.tear(func() {}) // it goes on waiting
+	b.log.Reset()
+	b.waitLog("node-3 may have something newer")
 	require.False(t, exists(stale.share("doc")))
 	newest.startDaemon()
 	c.atRest(b, newest)
@@ -60,6 +64,28 @@ func TestOldDiskWaitsForEveryBoard(t *testing.T) {
 	for _, n := range c.nodes {
 		c.eventually("the newest is everywhere", func() bool { return n.has("doc", "v2 the newest") })
 	}
+}
+
+// Somebody follows status' advice, and the board comes back all the same.
+func TestOldDiskWhoseOnlyOtherBoardIsTakenOut(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	c.exchange(b, a, "doc", "v2 the newest")
+	c.atRest(a, b)
+	a.reconciler()
+	a.stopDaemon()
+	b.oldDisk(map[string]string{"doc": "v1"})
+	b.waitLog("node-1 may have something newer, and is waited for")
+	c.takeOut("node-1", b)
+	c.eventually("it goes on by itself", b.sends)
+	c.publish()
+	a.startDaemon()
+	a.startReconciler()
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
 }
 
 // A board that is alone has only what its people's devices have to compare with.

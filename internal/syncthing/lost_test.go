@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -169,6 +170,18 @@ func TestBothLoseTheSameEdit(t *testing.T) {
 	c.eventually("what both have keeps its name", func() bool { return a.has("doc", "v1") && b.has("doc", "v1") })
 }
 
+// takeOut makes a node believe that another one isn't in the cluster file any
+// more, until that is published again.
+func (c *cluster) takeOut(name string, from *node) {
+	c.t.Helper()
+	settings := c.settings
+	settings.DataRoot, settings.Nodes = from.disk.Root, maps.Clone(c.settings.Nodes)
+	delete(settings.Nodes, name)
+	encoded, err := json.Marshal(settings)
+	require.NoError(c.t, err)
+	replace(c.t, from.settingsFile(), string(encoded))
+}
+
 // The only other board is taken out of the cluster file while one is torn, and
 // comes back later.
 func TestOtherBoardIsTakenOutWhileOneIsTorn(t *testing.T) {
@@ -184,17 +197,14 @@ func TestOtherBoardIsTakenOutWhileOneIsTorn(t *testing.T) {
 	a.stopDaemon()
 	b.pull(rollBack)
 	b.reconciler()
-	one := c.settings.Nodes["node-1"]
-	delete(c.settings.Nodes, "node-1")
-	alone := c.settings
-	alone.DataRoot = b.disk.Root
-	encoded, err := json.Marshal(alone)
-	require.NoError(t, err)
-	replace(t, b.settingsFile(), string(encoded))
+	c.takeOut("node-1", b)
 	b.plugIn()
 	b.startReconciler()
 	c.eventually("it goes on by itself", b.sends)
-	c.settings.Nodes["node-1"] = one
+	b.stored()
+	b.tear(func() {}) // once more: it still hasn't been compared
+	b.log.Reset()
+	b.waitLog("the share sends again")
 	c.publish()
 	a.startDaemon()
 	a.startReconciler()

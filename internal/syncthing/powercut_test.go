@@ -158,6 +158,37 @@ func TestPowerCutKeepsNothingFromBeingSent(t *testing.T) {
 	})
 }
 
+// The board that has the photos is away when the power comes back, and the one
+// that was away is there.
+func TestPowerCutBesideABoardThatWasAway(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "node-1", "node-2", "node-3")
+	a, b, has := c.nodes["node-1"], c.nodes["node-2"], c.nodes["node-3"]
+	system := b.withSystemDisk("xfs")
+	for _, n := range c.nodes {
+		n.start()
+	}
+	fill(c, a, b)
+	c.eventually("the third has all", func() bool { return holdsAll(has) })
+	c.settled(system, a, b)
+	a.stopDaemon()
+	b.put("photo", "of the family")
+	c.eventually("the third has the photo", func() bool { return has.has("photo", "of the family") && b.completion(has) == 100 })
+	powerOn := b.cutPower(system)
+	has.stopDaemon()
+	b.put("photo", "")
+	a.startDaemon()
+	powerOn()
+	b.waitLog("node-3 may have something newer, and is waited for")
+	require.False(t, exists(a.share("photo")))
+	has.startDaemon()
+	c.atRest(b, has)
+	c.atRest(a, b)
+	for _, n := range c.nodes {
+		c.eventually("the photo is everywhere", func() bool { return n.has("photo", "of the family") })
+	}
+}
+
 // The house loses power.
 func TestPowerCutOfBothBoards(t *testing.T) {
 	t.Parallel()
@@ -176,6 +207,7 @@ func TestPowerCutOfBothBoards(t *testing.T) {
 	ofA()
 	powerOn := b.cutPower(system)
 	b.put("photo", "")
+	b.put("torn", "") // nobody has more of it
 	powerOn()
 	a.boot = rand.Text()
 	a.disk.Mount()
@@ -183,6 +215,7 @@ func TestPowerCutOfBothBoards(t *testing.T) {
 	a.startReconciler()
 	c.atRest(a, b)
 	c.eventually("what is stored anywhere is on both", func() bool { return a.has("doc", "v2") && b.has("doc", "v2") })
+	require.False(t, exists(a.share("torn")) || exists(b.share("torn")), "an empty remnant is not sent")
 	require.True(t, holdsAll(a) && holdsAll(b))
 }
 
