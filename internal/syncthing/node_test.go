@@ -446,3 +446,47 @@ func der(t *testing.T, certificate []byte) []byte {
 	require.NotNil(t, block)
 	return block.Bytes
 }
+
+func (c *cluster) exchange(from, to *node, name, content string) {
+	c.t.Helper()
+	from.put(name, content)
+	c.eventually(to.name+" has "+name, func() bool { return to.has(name, content) })
+	c.eventually(from.name+" knows that", func() bool { return from.completion(to) == 100 })
+}
+
+func (n *node) completion(other *node) float64 {
+	var answer struct{ Completion float64 }
+	if n.tryREST("/rest/db/completion?folder=home-photos&device="+string(other.id), &answer) != nil {
+		return 0
+	}
+	return answer.Completion
+}
+
+func (n *node) localFiles() int {
+	var status struct{ LocalFiles int }
+	if n.tryREST("/rest/db/status?folder=home-photos", &status) != nil {
+		return -1
+	}
+	return status.LocalFiles
+}
+
+func (n *node) stored() {
+	n.t.Helper()
+	n.disk.Sync()
+}
+
+func storeFile(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, file.Sync())
+	require.NoError(t, file.Close())
+}
+
+func (n *node) swap(change func()) {
+	n.t.Helper()
+	n.stopDaemon()
+	n.disk.Unmount()
+	change()
+	n.plugIn()
+}

@@ -59,60 +59,8 @@ func TestTornDiskAnnouncesNothingThatItLost(t *testing.T) {
 
 // What lay in memory when the disk was torn away, as the file system leaves
 // it: missing, or with a name and no content.
-func TestDiskWithoutWhatLayInMemory(t *testing.T) {
-	t.Parallel()
-	for _, fileSystem := range []string{"ext4", "xfs", "btrfs"} {
-		t.Run(fileSystem, func(t *testing.T) {
-			t.Parallel()
-			c := startClusterOn(t, fileSystem, "node-1", "node-2")
-			a, b := c.nodes["node-1"], c.nodes["node-2"]
-			c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
-			b.stored()
-			for _, name := range fileNames() {
-				b.put(name, "content of "+name)
-			}
-			c.eventually("node 1 has everything", func() bool { return holdsAll(a) })
-			// Storing one file stores the names of the others, on ext4 and xfs.
-			storeFile(t, b.share("file-00"))
-			rollBack := b.disk.Remember()
-			b.tear(rollBack)
-			c.eventually("node 2 has everything again", func() bool { return holdsAll(b) })
-			c.eventually("and sends again", func() bool { return b.folderField("type") == "sendreceive" })
-			b.put("later", "goes on")
-			c.eventually("as always", func() bool { return a.has("later", "goes on") })
-			require.True(t, holdsAll(a))
-			require.False(t, anyHas(a, "file-00.sync-conflict", ""))
-			require.False(t, exists(a.share(".stversions")), "nothing was deleted or replaced on node 1")
-		})
-	}
-}
-
 // A program that gives a file its size first leaves zeros under a size and a
 // time that are right.
-func TestZerosUnderTheRightSizeAreNotBelieved(t *testing.T) {
-	t.Parallel()
-	for _, fileSystem := range []string{"ext4", "btrfs"} { // btrfs knows by its checksums
-		t.Run(fileSystem, func(t *testing.T) {
-			t.Parallel()
-			c := startClusterOn(t, fileSystem, "node-1", "node-2")
-			a, b := c.nodes["node-1"], c.nodes["node-2"]
-			c.eventually("the share is there", func() bool { return exists(a.share(".stfolder")) && exists(b.share(".stfolder")) })
-			photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
-			b.put("photo", photo)
-			b.put("other", "untouched")
-			c.eventually("node 1 has it", func() bool { return a.has("photo", photo) && a.has("other", "untouched") })
-			b.stored()
-			b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
-			c.eventually("node 2 has it again", func() bool { return b.has("photo", photo) })
-			b.waitLog("a file was damaged")
-			c.eventually("and sends again", func() bool { return b.folderField("type") == "sendreceive" })
-			require.True(t, a.has("photo", photo))
-			require.False(t, anyHas(b, "photo.sync-conflict-", ""), "zeros are nobody's photo")
-			require.True(t, b.has("other", "untouched"))
-		})
-	}
-}
-
 // What nobody else has must survive: written in the last moment, or after the
 // disk came back and before the share may send again.
 func TestTornDiskKeepsWhatOnlyItHas(t *testing.T) {
@@ -377,22 +325,6 @@ func TestFileInPlaceOfAFolderKeepsItsName(t *testing.T) {
 }
 
 // Whoever could tell is away for long.
-func TestZerosAreNotBelievedLater(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	fill(c, a, b)
-	photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
-	c.exchange(b, a, "photo", photo)
-	a.stopDaemon()
-	b.stored()
-	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
-	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
-	a.startDaemon()
-	c.eventually("it is fetched when node 1 is back", func() bool { return b.has("photo", photo) })
-	require.True(t, a.has("photo", photo))
-}
-
 // The disk was there all the time: what happened meanwhile are wishes.
 func TestKilledGateLosesNothingAndUndoesNothing(t *testing.T) {
 	t.Parallel()
@@ -465,56 +397,12 @@ func TestLinkedFilesAreNoNewerVersions(t *testing.T) {
 // What a person brings from a backup is older than what the others have.
 // exchange puts a file on one node and waits until another one has it, and the
 // first knows that.
-func (c *cluster) exchange(from, to *node, name, content string) {
-	c.t.Helper()
-	from.put(name, content)
-	c.eventually(to.name+" has "+name, func() bool { return to.has(name, content) })
-	c.eventually(from.name+" knows that", func() bool { return from.completion(to) == 100 })
-}
-
 // completion is how much of the share n knows the other to have.
-func (n *node) completion(other *node) float64 {
-	var answer struct{ Completion float64 }
-	if n.tryREST("/rest/db/completion?folder=home-photos&device="+string(other.id), &answer) != nil {
-		return 0
-	}
-	return answer.Completion
-}
-
-func (n *node) localFiles() int {
-	var status struct{ LocalFiles int }
-	if n.tryREST("/rest/db/status?folder=home-photos", &status) != nil {
-		return -1
-	}
-	return status.LocalFiles
-}
-
 // stored makes the disk store everything.
-func (n *node) stored() {
-	n.t.Helper()
-	n.disk.Sync()
-}
-
-func storeFile(t *testing.T, path string) {
-	t.Helper()
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	require.NoError(t, err)
-	require.NoError(t, file.Sync())
-	require.NoError(t, file.Close())
-}
-
 // A copy of the disk that was made while the board ran, put in after an orderly
 // end.
 // A full disk can't take a session's name, and a copy of it bears the same.
 // swap ends Syncthing in order and puts another disk in.
-func (n *node) swap(change func()) {
-	n.t.Helper()
-	n.stopDaemon()
-	n.disk.Unmount()
-	change()
-	n.plugIn()
-}
-
 // Whatever a link leads to is not looked at.
 func TestLinkThatBecameAFileKeepsNothingFromBeingSettled(t *testing.T) {
 	t.Parallel()
@@ -614,25 +502,6 @@ func TestBothDisksTornAtDifferentSpeeds(t *testing.T) {
 }
 
 // A pass that fails after a damaged file was set aside must not forget it.
-func TestDamagedFileSurvivesAnInterruption(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, "node-1", "node-2")
-	a, b := c.nodes["node-1"], c.nodes["node-2"]
-	fill(c, a, b)
-	photo := strings.Repeat("a photo that was written at the last moment. ", 2000)
-	c.exchange(b, a, "photo", photo)
-	b.stored()
-	b.interrupt.Store("set aside")
-	b.tear(func() { b.disk.Overwrite([]byte(photo), make([]byte, len(photo))) })
-	c.eventually("interrupted", b.reached.Load)
-	b.interrupt.Store("")
-	c.eventually("it sends again", func() bool { return b.folderField("type") == "sendreceive" })
-	c.eventually("the photo is fetched", func() bool { return b.has("photo", photo) })
-	c.eventually("and all is at rest", func() bool { return a.completion(b) == 100 && b.completion(a) == 100 })
-	require.True(t, a.has("photo", photo))
-	requireGood(t, a)
-}
-
 // A power cut while a new disk is filled.
 func TestDiskTornWhileItReceives(t *testing.T) {
 	t.Parallel()
