@@ -80,7 +80,7 @@ func begin(journal string, found disk.Found) (arguments []string, end func(bool)
 		return nil, nil, errors.New("refused by the test")
 	}
 	note("begin " + found.FileSystem)
-	return []string{"with this"}, func(orderly bool) error {
+	return []string{"--from-begin"}, func(orderly bool) error {
 		for _, err := os.Stat(journal + ".hang"); err == nil && orderly; _, err = os.Stat(journal + ".hang") {
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -498,7 +498,7 @@ func TestDaemonThatEndsByItselfEndsInOrder(t *testing.T) {
 	t.Parallel()
 	d := disktest.New(t, "ext4")
 	d.Adopt()
-	g := startWith(t, d.Root, `echo "start $$" >> "$LOG"; exit 5`, withBegin+"=1")
+	g := startWith(t, d.Root, `echo "start $$" >> "$LOG"; [ "$0" = --from-begin ] && exit 5`, withBegin+"=1") // what Begin adds comes last
 	g.waitExit(5)
 	require.Equal(t, "end true", g.events()[2])
 }

@@ -347,7 +347,7 @@ func (p *pass) reunite(ctx context.Context, share string) error {
 		return err
 	}
 	for _, s := range sources {
-		if s.RemoteState == "valid" && s.account != nil && s.account.Idle && !s.account.Receives && s.Sequence >= s.account.Sequence {
+		if s.RemoteState == "valid" && s.isWhole() && !s.account.Receives {
 			p.reunited[share] = time.Now()
 		}
 	}

@@ -48,11 +48,11 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 			if memory.Behind && !known.Global.exists() {
 				// The index may have known more of it, and nobody misses an empty file.
 				empty, err := isZeros(filepath.Join(root, name))
-				if err != nil {
-					return err
-				}
-				if empty {
+				switch {
+				case empty, errors.Is(err, unix.EIO):
 					damaged = append(damaged, name)
+				case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+					return err // the rest Syncthing can't read either
 				}
 				continue
 			}

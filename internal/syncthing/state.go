@@ -39,7 +39,7 @@ type shareState struct {
 	// settled before the share may send.
 	Settling bool `json:"settling,omitempty"`
 	// Since is when the disk came back: what was written later is a change that
-	// somebody has made, not a remnant. Zero: the clock can't tell.
+	// somebody has made, not a remnant. Zero: nothing is.
 	Since time.Time `json:"since,omitzero"`
 	// Shared says that there were others when the disk wasn't left in order, and
 	// Uncompared that there were none any more when it was settled: what lies here
