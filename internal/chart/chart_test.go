@@ -91,6 +91,16 @@ func TestRenderingGivesTheObjectsOfEveryDependencyAndTheHooks(t *testing.T) {
 	require.Equal(t, "Top is there.\n", r.Notes)
 }
 
+func TestDependenciesHaveTheSameOrderAtEachLoading(t *testing.T) {
+	for range 20 {
+		h, err := library(t, "top").helm()
+		require.NoError(t, err)
+		require.Len(t, h.Dependencies(), 2)
+		require.Equal(t, "leaf", h.Dependencies()[0].Name())
+		require.Equal(t, "middle", h.Dependencies()[1].Name())
+	}
+}
+
 func TestRenderingTwiceGivesTheSameBytes(t *testing.T) {
 	top := library(t, "top")
 	values := map[string]any{"leaf": map[string]any{"greeting": "bonjour"}}

@@ -2,6 +2,8 @@ package chart
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	helmchart "helm.sh/helm/v3/pkg/chart"
@@ -22,12 +24,23 @@ func (p *parsed) of(c *Chart) (*helmchart.Chart, error) {
 	p.once.Do(func() {
 		if p.chart, p.err = loader.LoadFiles(c.flatten()); p.err != nil {
 			p.err = fmt.Errorf("chart %s: %w", c.Name, p.err)
+			return
 		}
+		sortDependencies(p.chart)
 	})
 	if p.err != nil {
 		return nil, p.err
 	}
 	return clone(p.chart), nil
+}
+
+// sortDependencies puts the dependencies in the order of their names: Helm's
+// loader gives them in that of a map, another one at each call.
+func sortDependencies(h *helmchart.Chart) {
+	slices.SortFunc(h.Dependencies(), func(a, b *helmchart.Chart) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, sub := range h.Dependencies() {
+		sortDependencies(sub)
+	}
 }
 
 // clone copies what Helm changes: values, dependencies and what is said of them.
