@@ -237,6 +237,29 @@ func TestIndexIsLost(t *testing.T) {
 	require.True(t, holdsAll(b))
 }
 
+// What is remembered of the disk is lost with the power, and so is what the disk
+// hadn't stored; the index is still there.
+func TestMemoryIsLost(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	b.stored()
+	rollBack := b.disk.Remember()
+	c.exchange(b, a, "doc", "v2 the newest")
+	b.pull(rollBack)
+	require.NoError(t, os.Remove(filepath.Join(b.home, "homecloud-state.json")))
+	b.reconciler()
+	b.plugIn()
+	c.eventually("it is there", func() bool { return b.folderField("type") != nil })
+	require.Equal(t, "receiveonly", b.folderField("type"), "until somebody has looked at it, it says nothing")
+	b.startReconciler()
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
+	require.True(t, holdsAll(b))
+}
+
 // An error of Syncthing in the middle of settling is no end of it.
 func TestErrorWhileADiskIsSettled(t *testing.T) {
 	t.Parallel()
