@@ -2,11 +2,14 @@ package chart
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -172,4 +175,54 @@ func BenchmarkRender(b *testing.B) {
 		_, err := top.Render(RenderOptions{Release: "home", Namespace: "cloud"})
 		require.NoError(b, err)
 	}
+}
+
+// What is left of a chart with some values is remembered, and must not be what
+// others left.
+func TestWhatIsRememberedOfAChartIsOfTheSameValues(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Chart.yaml": `{apiVersion: v2, name: top, version: 1.0.0, dependencies: [
+			{name: sub, version: 1.0.0, condition: "sub.enabled, any.enabled", tags: [some], import-values: [{child: gives, parent: got}]},
+			{name: sub, version: 1.0.0, alias: twin, condition: global.twin}]}`,
+		"values.yaml":                               "any: {enabled: true}",
+		"templates/a.yaml":                          "kind: Top\nmetadata: {name: a}\ngot: {{ toJson .Values.got }}",
+		"charts/sub/Chart.yaml":                     `{apiVersion: v2, name: sub, version: 1.0.0, dependencies: [{name: deep, version: 1.0.0, condition: "global.deep,deep.enabled", tags: [deep]}]}`,
+		"charts/sub/values.yaml":                    "gives: {bread: 1}\ndeep: {enabled: false}",
+		"charts/sub/templates/a.yaml":               "kind: Sub\nmetadata: {name: {{ .Chart.Name }}}\nvalues: {{ toJson .Values }}",
+		"charts/sub/charts/deep/Chart.yaml":         `{apiVersion: v2, name: deep, version: 1.0.0}`,
+		"charts/sub/charts/deep/templates/all.yaml": "kind: Deep\nmetadata: {name: {{ .Template.BasePath | sha256sum | trunc 8 }}}\nvalues: {{ toJson .Values }}",
+	} {
+		path := filepath.Join(dir, "top", name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
+		require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(text, "\t", " ")), 0o600))
+	}
+	load := func() *Chart {
+		c, err := Load(filepath.Join(dir, "top"))
+		require.NoError(t, err)
+		return c
+	}
+	remembers := load()
+	different := map[string]bool{}
+	for range 2 {
+		for _, text := range []string{
+			"{}", "{sub: {enabled: false}}", "{sub: {enabled: true, gives: {bread: 2}}}", "{got: null}", "{any: {enabled: false}}", "{any: none}", "{any: {enabled: null}}",
+			"{tags: {some: false}}", "{tags: {some: false}, any: null}", "{tags: {deep: true}}", "{global: {twin: false}}", "{global: {deep: true}}",
+			"{sub: {deep: {enabled: true}}}", "{twin: {deep: {enabled: true}}}", "{sub: {global: {deep: true}}}", "{twin: {tags: {deep: true}}}", "{global: {deep: false}, sub: {deep: {enabled: true}}}",
+			"{sub: {enabled: 'yes'}}", "{global: {deep: {enabled: true}}}", "{got: {bread: 3, water: 4}}",
+		} {
+			var values map[string]any
+			require.NoError(t, yaml.Unmarshal([]byte(text), &values))
+			want, err := load().Documents(RenderOptions{Release: "r", Namespace: "n", Values: values})
+			require.NoError(t, err, text)
+			got, err := remembers.Documents(RenderOptions{Release: "r", Namespace: "n", Values: values})
+			require.NoError(t, err, text)
+			require.Equal(t, want, got, text)
+			whole, err := load().Render(RenderOptions{Release: "r", Namespace: "n", Values: values})
+			require.NoError(t, err, text)
+			require.Len(t, got, whole.Objects(), text)
+			different[fmt.Sprint(got)] = true
+		}
+	}
+	require.Greater(t, len(different), 10)
 }

@@ -38,16 +38,13 @@ func (c *Chart) checked(values map[string]any) (*helmchart.Chart, chartutil.Valu
 
 // merged is checked without asking the schemas.
 func (c *Chart) merged(values map[string]any) (*helmchart.Chart, chartutil.Values, error) {
-	h, err := c.stubbed.of(c.withStubs())
-	if err != nil {
-		return nil, nil, err
-	}
 	copied, err := copyValues(values)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := chartutil.ProcessDependenciesWithMerge(h, copied); err != nil {
-		return nil, nil, fmt.Errorf("chart %s: %w", c.Name, err)
+	h, err := c.stubbed.left(c.withStubs(), copied)
+	if err != nil {
+		return nil, nil, err
 	}
 	if enabled := enabledStubs(h, h.Name()); len(enabled) > 0 {
 		return nil, nil, enabledMissingError(c, enabled)
