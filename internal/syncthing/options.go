@@ -24,6 +24,9 @@ func (s Settings) options(node string) []option {
 		// The default of a minute is how long a board that was rebooted would
 		// stay alone.
 		{"reconnectionIntervalS", "reconnectionIntervalS", 10.0},
+		// What begins like the names of its unfinished files is removed when it is
+		// older than this, also a person's own: a hundred years.
+		{"keepTemporariesH", "keepTemporariesH", 876000.0},
 		{"startBrowser", "startBrowser", false},
 		{"urAccepted", "urAccepted", -1.0},
 		{"crashReportingEnabled", "crashReportingEnabled", false},

@@ -485,3 +485,24 @@ func (n *node) letItLook() {
 	deadline := time.Now().Add(2 * time.Second)
 	n.eventually("time passes", func() bool { return time.Now().After(deadline) })
 }
+
+// Syncthing takes every name that begins like those of its own unfinished files
+// for one of them, and would remove an old one at its next look.
+func TestNamesThatSyncthingTakesForItsOwnStay(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	c.atRest(a, b)
+	old := time.Now().AddDate(-30, 0, 0)
+	names := []string{".syncthing.conf", "~syncthing~holiday.jpg", "2019/.syncthing.holiday.jpg.tmp"}
+	for _, name := range names {
+		a.put(name, "a person's "+name)
+		require.NoError(t, os.Chtimes(a.share(name), old, old))
+	}
+	a.put("2019/after", "written last")
+	require.NoError(t, a.tryPost("/rest/db/scan?folder=home-photos"))
+	c.eventually("what is beside them arrives", func() bool { return b.has("2019/after", "written last") })
+	for _, name := range names {
+		require.True(t, a.has(name, "a person's "+name), name)
+	}
+}
