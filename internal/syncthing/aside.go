@@ -1,9 +1,12 @@
 package syncthing
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,8 +36,9 @@ const (
 
 // setAside moves what lies on the disk out of Syncthing's sight. Of a folder
 // only the name is noted, what is in it is listed by itself; it goes when it is
-// empty then. What this account may not move goes into stuck: Syncthing, which
-// has the same account, can't delete it either.
+// empty then, with what Syncthing doesn't list, and would delete with it. What
+// this account may not move goes into stuck: Syncthing, which has the same
+// account, can't delete it either.
 func (p *pass) setAside(share string, names []string, stuck map[string]bool, of func(fs.FileInfo) group) error {
 	if len(names) == 0 {
 		return nil
@@ -48,11 +52,10 @@ func (p *pass) setAside(share string, names []string, stuck map[string]bool, of 
 				linked[name] = of(info)
 			}
 		}
-		var folders []string
-		for _, name := range names {
+		one := func(name string, asName bool) error {
 			info, err := os.Lstat(filepath.Join(root, name))
 			if errors.Is(err, fs.ErrNotExist) {
-				continue
+				return nil
 			}
 			if err != nil {
 				return err
@@ -61,22 +64,37 @@ func (p *pass) setAside(share string, names []string, stuck map[string]bool, of 
 			if !known {
 				group = of(info)
 			}
-			if info.IsDir() {
-				folders = append(folders, name)
-			}
-			err = p.setAsideOne(root, group, name, info.IsDir())
+			err = p.setAsideOne(root, group, name, asName && info.IsDir())
 			if errors.Is(err, fs.ErrPermission) {
 				p.Log.Warn("it can't be set aside and stays", "share", share, "name", name, "because", fs.ErrPermission)
 				stuck[name] = true
-				continue
+				return nil
 			}
-			if err != nil {
+			return err
+		}
+		var folders []string
+		for _, name := range names {
+			if info, err := os.Lstat(filepath.Join(root, name)); err == nil && info.IsDir() {
+				folders = append(folders, name)
+			}
+			if err := one(name, true); err != nil {
 				return err
 			}
 		}
 		slices.Sort(folders)
 		for _, folder := range slices.Backward(folders) {
-			_ = os.Remove(filepath.Join(root, folder)) // unless there is something in it that only lies here
+			unlisted, err := os.ReadDir(filepath.Join(root, folder))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
+			for _, entry := range unlisted {
+				if name := filepath.Join(folder, entry.Name()); !stuck[name] {
+					if err := one(name, false); err != nil {
+						return err
+					}
+				}
+			}
+			_ = removeIn(filepath.Join(root, folder)) // unless something is stuck in it
 		}
 		return nil
 	})
@@ -93,8 +111,12 @@ func (p *pass) setAsideOne(root string, group group, name string, isFolder bool)
 	if isFolder {
 		inner = name
 	}
-	if err := p.makeFolders(folder, inner); err != nil || isFolder {
-		return err
+	if err := p.makeFolders(folder, inner); err != nil {
+		// No room for anything, whatever it is: it is no property of this name.
+		return fmt.Errorf("set aside: %v", err) //nolint:errorlint // nobody may take it for one
+	}
+	if isFolder {
+		return nil
 	}
 	from, to := filepath.Join(root, name), filepath.Join(folder, name)
 	err := renameNoReplace(from, to)
@@ -249,7 +271,7 @@ func (p *pass) putBackFolder(ctx context.Context, share, root, from, name string
 	case err == nil:
 		return true, nil
 	case errors.Is(err, fs.ErrNotExist):
-		err = os.Mkdir(to, 0o770)
+		err = inWritable(func() error { return os.Mkdir(to, 0o770) }, filepath.Dir(to))
 	}
 	return err == nil, err
 }
@@ -266,6 +288,9 @@ func (p *pass) putBackFile(ctx context.Context, share, root, name string, group 
 	}
 	others := known.Global
 	same, err := isSameLink(from, to)
+	if err == nil && isConflictCopy(name) { // aside whatever the others have
+		same, err = isSameFile(from, to)
+	}
 	if err != nil {
 		return err
 	}
@@ -323,6 +348,67 @@ func isSameLink(a, b string) (bool, error) {
 	return ofA == ofB, err
 }
 
+// isSameFile says whether two files hold the same. A place where there is none,
+// or no file, holds something else.
+func isSameFile(a, b string) (bool, error) {
+	ofA, errA := os.Lstat(a)
+	ofB, errB := os.Lstat(b)
+	if errors.Is(errB, fs.ErrNotExist) {
+		return false, errA
+	}
+	if err := errors.Join(errA, errB); err != nil || !ofA.Mode().IsRegular() || !ofB.Mode().IsRegular() || ofA.Size() != ofB.Size() {
+		return false, err
+	}
+	var sums [2][]byte
+	for i, path := range []string{a, b} {
+		file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return false, err
+		}
+		hash := sha256.New()
+		_, err = io.Copy(hash, file)
+		file.Close()
+		if err != nil {
+			return false, err
+		}
+		sums[i] = hash.Sum(nil)
+	}
+	return bytes.Equal(sums[0], sums[1]), nil
+}
+
+// isConflictCopy says whether Syncthing takes a name for that of a conflict copy.
+// It makes none of it: where two versions of one meet, it removes one.
+func isConflictCopy(name string) bool {
+	return strings.Contains(filepath.Base(name), ".sync-conflict-")
+}
+
+// setConflictCopiesAside does so with all of them, before a share begins with a
+// new index: somebody may have gone on writing in one.
+func (p *pass) setConflictCopiesAside(share string) error {
+	var names []string
+	err := p.within(func(top string) error {
+		root := filepath.Join(top, config.SharesDirectory, share)
+		return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			name, _ := filepath.Rel(root, path)
+			switch {
+			case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+				return nil // nor does Syncthing come to it
+			case err != nil:
+				return err
+			case e.IsDir() && (name == markerFolder || name == versionsFolder):
+				return filepath.SkipDir
+			case e.Type().IsRegular() && isConflictCopy(name):
+				names = append(names, name)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return p.setAside(share, names, map[string]bool{}, func(fs.FileInfo) group { return before })
+}
+
 // isAwaited says whether what the others have is on its way to a place. It is
 // until another node has told its whole index, and for a while then; a node that
 // doesn't come is away, and nobody else's work waits for it.
@@ -366,8 +452,8 @@ func (p *pass) putBackNewer(share, from, to, name string, others entry) error {
 	info, err := os.Lstat(to)
 	p.sayConflict(share, name)
 	if err == nil && others.exists() && info.Mode().IsRegular() && info.Size() == others.Size && info.ModTime().Equal(others.Modified) {
-		if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE); err != nil {
-			return &os.LinkError{Op: "exchange", Old: from, New: to, Err: err}
+		if err := rename(from, to, unix.RENAME_EXCHANGE); err != nil {
+			return err
 		}
 	}
 	return p.renameConflict(from, to)
@@ -380,7 +466,7 @@ func (p *pass) sayConflict(share, name string) {
 // makeFolders makes a folder below another, and those on the way. What isn't a
 // folder makes room as a conflict copy does.
 func (p *pass) makeFolders(base, relative string) error {
-	if err := os.MkdirAll(base, 0o770); err != nil {
+	if err := inWritable(func() error { return os.MkdirAll(base, 0o770) }, filepath.Dir(filepath.Dir(base)), filepath.Dir(base)); err != nil {
 		return err
 	}
 	path := base
@@ -396,18 +482,46 @@ func (p *pass) makeFolders(base, relative string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.Mkdir(path, 0o770); err != nil {
+		if err := inWritable(func() error { return os.Mkdir(path, 0o770) }, filepath.Dir(path)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func renameNoReplace(from, to string) error {
-	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+func renameNoReplace(from, to string) error { return rename(from, to, unix.RENAME_NOREPLACE) }
+
+func rename(from, to string, how uint) error {
+	return inWritable(func() error {
+		if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, how); err != nil {
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+		}
+		return nil
+	}, filepath.Dir(from), filepath.Dir(to))
+}
+
+func removeIn(path string) error {
+	return inWritable(func() error { return os.Remove(path) }, filepath.Dir(path))
+}
+
+// inWritable does something in folders, also where their owner took the right
+// to write from them: Syncthing gives it to itself, and would delete what can't be
+// moved.
+func inWritable(do func() error, folders ...string) error {
+	err := do()
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
-	return nil
+	for _, folder := range folders {
+		info, err := os.Lstat(folder)
+		if err != nil || !info.IsDir() || info.Mode()&0o300 == 0o300 {
+			continue
+		}
+		if os.Chmod(folder, info.Mode()|0o700) == nil {
+			defer os.Chmod(folder, info.Mode()) //nolint:errcheck // it may be gone
+		}
+	}
+	return do()
 }
 
 // renameMarked renames a file to path with a mark that begins with prefix and

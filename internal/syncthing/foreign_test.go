@@ -34,10 +34,7 @@ func (n *node) oldDisk(files map[string]string) {
 func TestOldDiskWaitsForEveryBoard(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "node-1", "node-2", "node-3")
-	photos := c.settings.Folders["photos"]
-	photos.VersionsDays = 0
-	c.settings.Folders["photos"] = photos
-	c.publish()
+	c.keepVersions(0)
 	stale, b, newest := c.nodes["node-1"], c.nodes["node-2"], c.nodes["node-3"]
 	for _, n := range c.nodes {
 		n.start()

@@ -128,10 +128,7 @@ func TestBothReceive(t *testing.T) {
 func TestNameOfALostFileThatIsTakenAgain(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "node-1", "node-2")
-	photos := c.settings.Folders["photos"]
-	photos.VersionsDays = 0
-	c.settings.Folders["photos"] = photos
-	c.publish()
+	c.keepVersions(0)
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	fill(c, a, b)
 	b.stored()
@@ -211,6 +208,51 @@ func TestOtherBoardIsTakenOutWhileOneIsTorn(t *testing.T) {
 	c.atRest(a, b)
 	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
 	c.eventually("the other stays beside it", func() bool { return anyHas(b, "doc.sync-conflict", "v1") })
+}
+
+// An old disk comes while its board is alone in the cluster file: it is compared
+// when it isn't any more.
+func TestOldDiskWhileTheOtherBoardIsTakenOut(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2")
+	c.keepVersions(0)
+	a, b := c.nodes["node-1"], c.nodes["node-2"]
+	fill(c, a, b)
+	c.exchange(b, a, "doc", "v1")
+	c.exchange(b, a, "doc", "v2 the newest")
+	c.atRest(a, b)
+	a.reconciler()
+	a.stopDaemon()
+	c.takeOut("node-1", b)
+	c.eventually("it is alone", func() bool { return len(folderDevices(b)) == 1 })
+	b.oldDisk(map[string]string{"doc": "v1"})
+	c.eventually("it goes on by itself", func() bool { return b.sends() && b.localFiles() == 1 })
+	c.publish()
+	a.startDaemon()
+	a.startReconciler()
+	c.atRest(a, b)
+	c.eventually("the newest stays", func() bool { return a.has("doc", "v2 the newest") && b.has("doc", "v2 the newest") })
+}
+
+// A board whose identity isn't told yet is another board all the same.
+func TestBoardWithoutAnIdentityIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, "node-1", "node-2", "node-3")
+	a, b, newest := c.nodes["node-1"], c.nodes["node-2"], c.nodes["node-3"]
+	fill(c, a, b)
+	c.eventually("the third has all", func() bool { return holdsAll(newest) })
+	newest.reconciler()
+	newest.stopDaemon()
+	b.oldDisk(map[string]string{"doc": "v1"})
+	b.waitLog("node-3 may have something newer, and is waited for")
+	nodes := maps.Clone(c.settings.Nodes)
+	nodes["cellar"] = nodes["node-3"] // the board's new name; its Secret follows later
+	delete(nodes, "node-3")
+	c.settings.Nodes = nodes
+	delete(c.nodes, "node-3")
+	c.publish()
+	b.waitLog("cellar may have something newer, and is waited for")
+	require.False(t, b.sends())
 }
 
 // Syncthing's index is lost with the power, and so is what the disk hadn't

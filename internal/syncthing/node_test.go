@@ -158,6 +158,14 @@ func (c *cluster) publish() {
 	}
 }
 
+// keepVersions says how long Syncthing keeps what it replaces; 0: not at all.
+func (c *cluster) keepVersions(days int) {
+	photos := c.settings.Folders["photos"]
+	photos.VersionsDays = days
+	c.settings.Folders["photos"] = photos
+	c.publish()
+}
+
 func (n *node) prepare() error {
 	settings, err := syncthing.LoadSettings(n.settingsFile(), n.name)
 	if err != nil {

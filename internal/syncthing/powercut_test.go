@@ -59,10 +59,7 @@ func (c *cluster) settled(system *disktest.Disk, a, b *node) {
 func startWithSystemDisk(t *testing.T, fileSystem string, versionsDays int) (c *cluster, a, b *node, system *disktest.Disk) {
 	t.Helper()
 	c = newClusterOn(t, fileSystem, "node-1", "node-2")
-	photos := c.settings.Folders["photos"]
-	photos.VersionsDays = versionsDays
-	c.settings.Folders["photos"] = photos
-	c.publish()
+	c.keepVersions(versionsDays)
 	a, b = c.nodes["node-1"], c.nodes["node-2"]
 	system = b.withSystemDisk("xfs")
 	a.start()

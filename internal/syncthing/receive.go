@@ -105,7 +105,7 @@ func (p *pass) received(ctx context.Context, share string) (bool, error) {
 
 // absent are the other nodes that aren't among the sources.
 func (p *pass) absent(sources []source) (nodes []string) {
-	for _, node := range sortedKeys(p.peers.IDs) {
+	for _, node := range sortedKeys(p.settings.Nodes) { // also one whose ID the Secret doesn't tell yet
 		if node != p.Node && !slices.ContainsFunc(sources, func(s source) bool { return s.node == node && s.RemoteState == "valid" }) {
 			nodes = append(nodes, node)
 		}

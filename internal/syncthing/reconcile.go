@@ -251,7 +251,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 		if err == nil {
 			return p.settle(ctx, share, current, memory)
 		}
-		if !memory.Settling || !errors.Is(err, errVanished) {
+		if !memory.Settling && !memory.Receiving || !errors.Is(err, errVanished) {
 			return err
 		}
 		// A copy of the disk from before the share was made: it is known to be torn.
@@ -274,7 +274,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 			return err
 		}
 	}
-	receiving := false
+	begun := false // with something that others may have, too
 	err := p.within(func(top string) error {
 		if memory.Generation == generation {
 			// Only Syncthing's own configuration was lost.
@@ -286,7 +286,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 		if err != nil {
 			return err
 		}
-		receiving = (holds || configured || memory.Generation != "") && p.hasOthers(share)
+		begun = holds || configured || memory.Generation != ""
 		return makeShare(top, share, generation)
 	})
 	if err != nil {
@@ -296,9 +296,14 @@ func (p *pass) share(ctx context.Context, share string) error {
 	if memory.Uncompared {
 		back = memory.Since
 	}
-	memory = shareState{Generation: generation, Receiving: receiving}
-	if receiving {
-		memory.Since, memory.Shared = back, true
+	memory = shareState{Generation: generation}
+	if begun {
+		memory.Since, memory.Receiving, memory.Uncompared = back, p.hasOthers(share), !p.hasOthers(share)
+	}
+	if memory.Receiving {
+		if err := p.setConflictCopiesAside(share); err != nil {
+			return err
+		}
 	}
 	if err := p.put(ctx, share, p.has.Defaults.Folder, memory); err != nil {
 		return err
@@ -308,7 +313,7 @@ func (p *pass) share(ctx context.Context, share string) error {
 }
 
 // hasPeers says whether another node could have the share.
-func (p *pass) hasPeers() bool { return len(p.peers.IDs) > 1 }
+func (p *pass) hasPeers() bool { return len(p.settings.Nodes) > 1 }
 
 // settle keeps a share that is known. One that receives sends again when it
 // has what the others have, and what differed is settled.
@@ -330,8 +335,8 @@ func (p *pass) settle(ctx context.Context, share string, current object, memory 
 		p.waiting = true
 		if settled {
 			p.Log.Info("the share was compared with what the others have", "share", share)
-			memory.Uncompared = (memory.Uncompared || memory.Shared) && !p.hasOthers(share)
-			memory.Settling, memory.Shared, memory.Behind, memory.Stored = false, false, false, time.Time{}
+			memory.Uncompared = !p.hasOthers(share)
+			memory.Settling, memory.Behind, memory.Stored = false, false, time.Time{}
 			if !memory.Uncompared {
 				memory.Since = time.Time{}
 			}

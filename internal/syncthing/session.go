@@ -243,14 +243,13 @@ func (s *Session) forget(state *state) error {
 	if len(state.Shares) == 0 {
 		// Nothing was shared, or what we remembered is lost: then, too, the reconciler
 		// looks first.
-		_, err := s.isolate(state.Device)
-		return err
+		return s.isolate(state.Device)
 	}
 	if index != nil {
 		return nil
 	}
 	s.Log.Warn("Syncthing's index is gone: the shares begin with a new one and first take what the others have")
-	if _, err := s.isolate(state.Device); err != nil {
+	if err := s.isolate(state.Device); err != nil {
 		return err
 	}
 	for share := range state.Shares {
@@ -283,34 +282,24 @@ func (s *Session) distrust(state *state, begun session, stored time.Time) error 
 		return nil
 	}
 	s.Log.Warn("the disk wasn't left in order: its shares first take what the others have", "shares", torn)
-	others, err := s.isolate(state.Device)
-	if err != nil {
-		return err
-	}
-	for _, share := range torn {
-		memory := state.Shares[share]
-		memory.Shared = memory.Shared || others
-		state.Shares[share] = memory
-	}
-	return nil
+	return s.isolate(state.Device)
 }
 
-// isolate makes Syncthing, which isn't running, begin alone and quiet, and says
-// whether it has others to talk to.
-func (s *Session) isolate(self config.DeviceID) (others bool, err error) {
+// isolate makes Syncthing, which isn't running, begin alone and quiet.
+func (s *Session) isolate(self config.DeviceID) error {
 	path := filepath.Join(s.Home, configFile)
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	if content, others, err = isolated(content, self); err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
+	if content, err = isolated(content, self); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	_, err = mounted.Replace(path, content, 0o600)
-	return others, err
+	return err
 }
 
 func (s *Session) end(found disk.Found, folder *os.File, ended session, orderly bool) error {
@@ -385,15 +374,15 @@ var quiet = object{"type": "receiveonly", "fsWatcherEnabled": false, "rescanInte
 
 // isolated makes every folder of a configuration quiet and pauses all devices
 // but our own: what the others have doesn't change under a share that is
-// settled. others says that there are any.
-func isolated(content []byte, self config.DeviceID) (quieted []byte, others bool, err error) {
+// settled.
+func isolated(content []byte, self config.DeviceID) ([]byte, error) {
 	document := etree.NewDocument()
 	if err := document.ReadFromBytes(content); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	root := document.Root()
 	if root == nil || root.Tag != "configuration" {
-		return nil, false, errors.New("is no configuration of Syncthing")
+		return nil, errors.New("is no configuration of Syncthing")
 	}
 	for _, folder := range root.SelectElements("folder") {
 		for _, attribute := range sortedKeys(quiet) {
@@ -404,13 +393,11 @@ func isolated(content []byte, self config.DeviceID) (quieted []byte, others bool
 		if id := device.SelectAttrValue("id", ""); id == "" || id == string(self) {
 			continue
 		}
-		others = true
 		paused := device.SelectElement("paused")
 		if paused == nil {
 			paused = device.CreateElement("paused")
 		}
 		paused.SetText("true")
 	}
-	quieted, err = document.WriteToBytes()
-	return quieted, others, err
+	return document.WriteToBytes()
 }

@@ -41,10 +41,9 @@ type shareState struct {
 	// Since is when the disk came back: what was written later is a change that
 	// somebody has made, not a remnant. Zero: nothing is.
 	Since time.Time `json:"since,omitzero"`
-	// Shared says that there were others when the disk wasn't left in order, and
-	// Uncompared that there were none any more when it was settled: what lies here
-	// may be old, and once there are others again they are asked first.
-	Shared     bool `json:"shared,omitempty"`
+	// Uncompared says that there were no others when the share was settled, or began
+	// with data: what lies here may be old, and once there are others they are asked
+	// first.
 	Uncompared bool `json:"uncompared,omitempty"`
 	// Behind says that the board has lost power: the index, which Syncthing leaves
 	// to the kernel to store, may lack what it knew last, as the disk may. What it

@@ -117,6 +117,10 @@ func strangersAreRefused(t *testing.T, c *twoBoards) {
 	require.ErrorContains(t, err, "NT_STATUS_LOGON_FAILURE")
 	_, err = newLaptop(t, c.Cloud, "alice").smb(t.Context(), address, "roms", "put /dev/null x")
 	require.Error(t, err, "alice may not write roms")
+	for _, name := range []string{"~syncthing~holiday.jpg", ".syncthing.conf"} {
+		_, err = newLaptop(t, c.Cloud, "alice").smb(t.Context(), address, "photos", "put /dev/null "+name)
+		require.Error(t, err, "nobody would ever send %s: Syncthing takes it for its own", name)
+	}
 	_, err = nfsRead(t.Context(), c.Cloud, address, "photos", "IMG_0001.jpg")
 	require.Error(t, err, "photos are not exported")
 }
