@@ -3,6 +3,7 @@ package kube
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -42,28 +43,43 @@ func TestEveryProblemOfTheNodesIsTold(t *testing.T) {
 }
 
 func TestOnlyOneRunHoldsTheLock(t *testing.T) {
-	c := &Cluster{Client: fake.NewClientset()}
-	release, err := c.Lock(t.Context(), "cloud")
-	require.NoError(t, err)
-	_, err = c.Lock(t.Context(), "cloud")
-	require.ErrorContains(t, err, "namespace cloud: another hcchart is at work (")
-	release()
-	release, err = c.Lock(t.Context(), "cloud")
-	require.NoError(t, err)
-	release()
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cluster{Client: fake.NewClientset()}
+		release, err := c.Lock(t.Context(), "cloud")
+		require.NoError(t, err)
+		_, err = c.Lock(t.Context(), "cloud")
+		require.ErrorContains(t, err, "namespace cloud: another hcchart is at work (")
+		begin := time.Now()
+		go func() {
+			time.Sleep(5 * time.Second)
+			release()
+		}()
+		release, err = c.Lock(t.Context(), "cloud")
+		require.NoError(t, err, "the other ends meanwhile")
+		require.Less(t, time.Since(begin), lockRenew)
+		release()
+	})
 }
 
+// By the clock of this machine alone: that of the one that died may have been
+// behind or ahead.
 func TestTheLockOfADeadRunExpires(t *testing.T) {
-	holder, long := "board, process 1", metav1.NewMicroTime(time.Now().Add(-lockLife-time.Second))
-	c := &Cluster{Client: fake.NewClientset(&coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: lockName},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, RenewTime: &long},
-	})}
-	release, err := c.Lock(t.Context(), "cloud")
-	require.NoError(t, err)
-	release()
-	_, err = c.Client.CoordinationV1().Leases("cloud").Get(t.Context(), lockName, metav1.GetOptions{})
-	require.ErrorContains(t, err, "not found")
+	for _, renewed := range []time.Duration{-time.Hour, 0, 1000 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			holder, then := "board, process 1", metav1.NewMicroTime(time.Now().Add(renewed))
+			c := &Cluster{Client: fake.NewClientset(&coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "cloud", Name: lockName},
+				Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, RenewTime: &then},
+			})}
+			begin := time.Now()
+			release, err := c.Lock(t.Context(), "cloud")
+			require.NoError(t, err)
+			require.Equal(t, lockLife, time.Since(begin).Round(time.Second))
+			release()
+			_, err = c.Client.CoordinationV1().Leases("cloud").Get(t.Context(), lockName, metav1.GetOptions{})
+			require.ErrorContains(t, err, "not found")
+		})
+	}
 }
 
 func TestNamespaceIsMadeAndLabelledOnce(t *testing.T) {

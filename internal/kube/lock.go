@@ -2,13 +2,16 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 )
 
 const (
@@ -20,26 +23,25 @@ const (
 
 // Lock keeps a second run out of the namespace until release is called: an
 // interrupted release can only be told from a running one when at most one
-// runs. The lock of a run that died expires.
+// runs. The lock of a run that died is taken over when nobody has renewed it for
+// as long as it lives, by this machine's clock alone: another one's may be wrong.
 func (c *Cluster) Lock(ctx context.Context, namespace string) (release func(), err error) {
 	host, _ := os.Hostname()
 	holder := fmt.Sprintf("%s, process %d", host, os.Getpid())
 	leases := c.Client.CoordinationV1().Leases(namespace)
-	now, life := metav1.NowMicro(), int32(lockLife/time.Second)
-	wanted := &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: lockName, Namespace: namespace},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &life, AcquireTime: &now, RenewTime: &now},
-	}
-
 	held, err := leases.Get(ctx, lockName, metav1.GetOptions{})
+	if err == nil {
+		held, err = expired(ctx, leases, held)
+	}
+	now, life := metav1.NowMicro(), int32(lockLife/time.Second)
+	wanted := coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &life, AcquireTime: &now, RenewTime: &now}
 	switch {
 	case apierrors.IsNotFound(err):
-		held, err = leases.Create(ctx, wanted, metav1.CreateOptions{})
+		held, err = leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: lockName, Namespace: namespace}, Spec: wanted}, metav1.CreateOptions{})
+	case errors.Is(err, errHeld):
+		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
 	case err == nil:
-		if err := stillHeld(held, now.Time); err != nil {
-			return nil, fmt.Errorf("namespace %s: %w", namespace, err)
-		}
-		held.Spec = wanted.Spec
+		held.Spec = wanted
 		held, err = leases.Update(ctx, held, metav1.UpdateOptions{})
 	}
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
@@ -85,12 +87,30 @@ func (c *Cluster) Lock(ctx context.Context, namespace string) (release func(), e
 	}, nil
 }
 
-func stillHeld(lease *coordinationv1.Lease, now time.Time) error {
-	if lease.Spec.HolderIdentity == nil || lease.Spec.RenewTime == nil {
-		return nil
+// errHeld says that somebody else renews a lock.
+var errHeld = errors.New("another hcchart is at work")
+
+// expired returns a lease when nobody has renewed it for its life, which it
+// waits for, or the API server's "not found" when it was given back meanwhile.
+func expired(ctx context.Context, leases coordination.LeaseInterface, held *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	if held.Spec.HolderIdentity == nil || held.Spec.RenewTime == nil {
+		return held, nil
 	}
-	if until := lease.Spec.RenewTime.Add(lockLife); now.Before(until) {
-		return fmt.Errorf("another hcchart is at work (%s); let it end, or wait %s if it died", *lease.Spec.HolderIdentity, until.Sub(now).Round(time.Second))
+	holder := *held.Spec.HolderIdentity
+	slog.Warn("another hcchart is at work, or has died: this one looks whether it moves", "holder", holder, "at most", lockLife)
+	for begin := time.Now(); time.Since(begin) < lockLife; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		now, err := leases.Get(ctx, lockName, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if now.ResourceVersion != held.ResourceVersion || !now.Spec.RenewTime.Equal(held.Spec.RenewTime) {
+			return nil, fmt.Errorf("%w (%s); let it end", errHeld, holder)
+		}
 	}
-	return nil
+	return held, nil
 }
