@@ -494,6 +494,7 @@ func TestNamesThatSyncthingTakesForItsOwnStay(t *testing.T) {
 	a, b := c.nodes["node-1"], c.nodes["node-2"]
 	c.atRest(a, b)
 	old := time.Now().AddDate(-30, 0, 0)
+	require.NoError(t, os.Mkdir(a.share("2019"), 0o770))
 	names := []string{".syncthing.conf", "~syncthing~holiday.jpg", "2019/.syncthing.holiday.jpg.tmp"}
 	for _, name := range names {
 		a.put(name, "a person's "+name)
