@@ -82,16 +82,6 @@ func (f *docsFlags) run(a *app, args []string) error {
 	return nil
 }
 
-func (f *docsFlags) load(name string) (*chart.Chart, error) {
-	if isOurs(name) {
-		return f.library().Load(name)
-	}
-	if _, err := os.Stat(name); err != nil {
-		return nil, err
-	}
-	return chart.Load(name)
-}
-
 func (f *docsFlags) print(a *app, name string) error {
 	c, err := f.load(name)
 	if err != nil {
