@@ -36,7 +36,7 @@ CHART is one of homecloud's charts, by default the umbrella, or anybody's, as a
 folder or an archive. --write puts the reference into README.md of each folder,
 below a line that marks it, and leaves what stands above; --check says whether
 that would change anything, or a value has no comment or isn't in the schema,
-with exit code 2.
+with exit code 2. A chart without values needs no README.md.
 
 --schema prints a schema for a chart that has none, from the defaults.`,
 		Example: `  hcchart docs dnas
@@ -132,6 +132,9 @@ func (f *docsFlags) readme(a *app, folder string) (fresh bool, err error) {
 		is = nil
 	case err != nil:
 		return false, err
+	}
+	if is == nil && reference == valuesdoc.Empty {
+		return true, nil // a library, say: nothing to write down
 	}
 	above, _, marked := bytes.Cut(is, []byte(generated))
 	switch {
