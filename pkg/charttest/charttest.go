@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -50,6 +51,9 @@ type result struct {
 	// whole is the same in the order of installation, with the notes: more than
 	// most tests ask for.
 	whole func() (*chart.Rendering, error)
+
+	others    sync.Map     // what it is with one value changed: []document, by that
+	explained atomic.Int64 // how long was looked for reasons
 }
 
 // Load loads a chart from its folder or archive. Dependencies with a file://

@@ -124,6 +124,35 @@ it is there when this is changed
 	}
 }
 
+// What decides may stand in a template that another one includes, by its path or
+// by what it defines; what a third template refuses is no reason.
+func TestValuesThatDecideByOtherTemplatesAreFound(t *testing.T) {
+	for path, want := range map[string]string{
+		"metadata.annotations.words":    "sums/values.yaml:1: greeting: hello",
+		"metadata.annotations.limit":    "sums/values.yaml:3: limit: 1",
+		"metadata.annotations.farewell": "sums/values.yaml:2: farewell: bye",
+	} {
+		said := failing(t, func(t testing.TB) { Load(t, "testdata/sums").Render(t).Object("Pod", "pod").Field(path).Equals("x") })
+		require.True(t, strings.HasSuffix(said, "want x\ndecided by\n  "+want), said)
+	}
+}
+
+// A failed assertion looks at what another one has tried already.
+func TestEachOtherValueIsTriedOnce(t *testing.T) {
+	r := Load(t, "testdata/sums").Render(t, Set("limit", 17))
+	fail := func(kind, name, path string) int {
+		failing(t, func(t testing.TB) {
+			Load(t, "testdata/sums").Render(t, Set("limit", 17)).Object(kind, name).Field(path).Equals("x")
+		})
+		tried := 0
+		r.result.others.Range(func(any, any) bool { tried++; return true })
+		return tried
+	}
+	once := fail("Pod", "pod", "metadata.annotations.words")
+	require.Equal(t, 3, once)
+	require.Equal(t, once, fail("Pod", "pod", "metadata.annotations.limit"))
+}
+
 func TestGoldenShowsTheDifference(t *testing.T) {
 	Load(t, "testdata/web").Render(t).Golden("testdata/golden/defaults.yaml")
 	if *update {
