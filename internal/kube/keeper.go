@@ -88,7 +88,7 @@ func (c *Cluster) workloadsOf(ctx context.Context, namespace, release string) (f
 	apps, how := c.Client.AppsV1(), metav1.PatchOptions{FieldManager: fieldManager}
 	daemons, err := apps.DaemonSets(namespace).List(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("DaemonSets of %s: %w", release, err)
+		return nil, fmt.Errorf("daemon sets of %s: %w", release, err)
 	}
 	for _, d := range daemons.Items {
 		found = append(found, keptWorkload{d.ObjectMeta, func(ctx context.Context, patch []byte) error {
@@ -98,7 +98,7 @@ func (c *Cluster) workloadsOf(ctx context.Context, namespace, release string) (f
 	}
 	deployments, err := apps.Deployments(namespace).List(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("Deployments of %s: %w", release, err)
+		return nil, fmt.Errorf("deployments of %s: %w", release, err)
 	}
 	for _, d := range deployments.Items {
 		found = append(found, keptWorkload{d.ObjectMeta, func(ctx context.Context, patch []byte) error {
