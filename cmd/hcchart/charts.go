@@ -38,6 +38,22 @@ func (f *chartFlags) library() chart.Library {
 	return chart.Embedded(charts.FS)
 }
 
+// load finds a chart of ours by its name, or anybody's by its folder or archive.
+func (f *chartFlags) load(name string) (*chart.Chart, error) {
+	if isOurs(name) {
+		return f.library().Load(name)
+	}
+	if _, err := os.Stat(name); err != nil {
+		return nil, err
+	}
+	return chart.Load(name)
+}
+
+// isOurs says whether a chart is one of homecloud's, by how it is named.
+func isOurs(name string) bool {
+	return !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".tgz") && name != "."
+}
+
 // defaults reads the charts' own values.
 func (f *chartFlags) defaults() (values.Defaults, error) {
 	defaults := values.Defaults{}

@@ -35,11 +35,32 @@ func documents() map[string][]byte {
 
 // emptyCluster answers like the API server of a cluster of one prepared board,
 // box, that holds nothing yet. Whatever would change it fails.
-func emptyCluster() *httptest.Server { return cluster() }
+func emptyCluster() *httptest.Server { return cluster(nil) }
 
 // installedCluster is the same where a cloud is installed, in a release with
 // these values.
 func installedCluster(values map[string]any) *httptest.Server {
+	return cluster(nil, releaseSecrets(values)...)
+}
+
+// fluxCluster is the same where Flux has installed it.
+func fluxCluster(values map[string]any) *httptest.Server {
+	return cluster(workload(
+		map[string]string{"helm.toolkit.fluxcd.io/name": "homecloud", "helm.toolkit.fluxcd.io/namespace": "flux-system"},
+		map[string]string{"meta.helm.sh/release-name": config.Release},
+	), releaseSecrets(values)...)
+}
+
+// argoCluster is one where Argo CD has: there is no release.
+func argoCluster() *httptest.Server {
+	return cluster(workload(nil, map[string]string{"argocd.argoproj.io/tracking-id": "homecloud:apps/DaemonSet:homecloud/homecloud-dnas-syncthing"}))
+}
+
+func workload(labels, annotations map[string]string) *metav1.ObjectMeta {
+	return &metav1.ObjectMeta{Namespace: config.Release, Name: "homecloud-dnas-syncthing", Labels: labels, Annotations: annotations}
+}
+
+func releaseSecrets(values map[string]any) []corev1.Secret {
 	held := fake.NewClientset().CoreV1().Secrets(config.Release)
 	err := driver.NewSecrets(held).Create("sh.helm.release.v1."+config.Release+".v1", &release.Release{
 		Name: config.Release, Namespace: config.Release, Version: 1, Config: values,
@@ -53,15 +74,20 @@ func installedCluster(values map[string]any) *httptest.Server {
 	if err != nil {
 		panic(err)
 	}
-	return cluster(list.Items...)
+	return list.Items
 }
 
-// cluster has these Secrets in the namespace of the services.
-func cluster(secrets ...corev1.Secret) *httptest.Server {
+// cluster has this DaemonSet, if any, and these Secrets in the namespace of the
+// services.
+func cluster(daemon *metav1.ObjectMeta, secrets ...corev1.Secret) *httptest.Server {
 	type object = map[string]any
 	box := object{
 		"metadata": object{"name": "box", "labels": object{"homecloud/dnas": "true"}},
 		"status":   object{"conditions": []object{{"type": "Ready", "status": "True"}}},
+	}
+	daemons := []object{}
+	if daemon != nil {
+		daemons = append(daemons, object{"metadata": daemon})
 	}
 	openAPI := documents()
 	list := object{}
@@ -82,6 +108,10 @@ func cluster(secrets ...corev1.Secret) *httptest.Server {
 			answer = object{"kind": "PodList", "apiVersion": "v1", "items": []object{}}
 		case r.URL.Path == "/api/v1/namespaces/"+config.Release+"/secrets": // where Helm looks for its releases
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": append([]corev1.Secret{}, secrets...)}
+		case r.URL.Path == "/apis/apps/v1/namespaces/"+config.Release+"/daemonsets":
+			answer = object{"kind": "DaemonSetList", "apiVersion": "apps/v1", "items": daemons}
+		case strings.HasPrefix(r.URL.Path, "/apis/apps/v1/namespaces/"):
+			answer = object{"kind": "List", "apiVersion": "v1", "items": []object{}}
 		case strings.HasSuffix(r.URL.Path, "/secrets"):
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
 		case r.URL.Path == "/api":

@@ -36,7 +36,7 @@ CHART is one of homecloud's charts, by default the umbrella, or anybody's, as a
 folder or an archive. --write puts the reference into README.md of each folder,
 below a line that marks it, and leaves what stands above; --check says whether
 that would change anything, or a value has no comment or isn't in the schema,
-with exit code 2.
+with exit code 2. A chart without values needs no README.md.
 
 --schema prints a schema for a chart that has none, from the defaults.`,
 		Example: `  hcchart docs dnas
@@ -80,16 +80,6 @@ func (f *docsFlags) run(a *app, args []string) error {
 		return errDifferences
 	}
 	return nil
-}
-
-func (f *docsFlags) load(name string) (*chart.Chart, error) {
-	if isOurs(name) {
-		return f.library().Load(name)
-	}
-	if _, err := os.Stat(name); err != nil {
-		return nil, err
-	}
-	return chart.Load(name)
 }
 
 func (f *docsFlags) print(a *app, name string) error {
@@ -142,6 +132,9 @@ func (f *docsFlags) readme(a *app, folder string) (fresh bool, err error) {
 		is = nil
 	case err != nil:
 		return false, err
+	}
+	if is == nil && reference == valuesdoc.Empty {
+		return true, nil // a library, say: nothing to write down
 	}
 	above, _, marked := bytes.Cut(is, []byte(generated))
 	switch {

@@ -44,6 +44,7 @@ type imagesFlags struct {
 	release, namespace string
 	extra              []string // --image
 	lockFile           string
+	writesLock         bool // the lock file may be new
 }
 
 func (f *imagesFlags) addTo(cmd *cobra.Command) {
@@ -63,9 +64,22 @@ type found struct {
 	lock   *imageset.Lock // nil: there is no file
 }
 
-// find renders a chart and looks what it runs; change, if any, has the last
-// word on its values.
+// find is look, where there has to be an image.
 func (f *imagesFlags) find(a *app, args []string, change func(map[string]any) map[string]any) (*found, error) {
+	found, err := f.look(a, args, change)
+	if err == nil && len(found.images) == 0 {
+		return nil, found.none()
+	}
+	return found, err
+}
+
+func (f *found) none() error {
+	return fmt.Errorf("chart %s: runs no image with these values", f.chart.Name)
+}
+
+// look renders a chart and looks what it runs; change, if any, has the last
+// word on its values.
+func (f *imagesFlags) look(a *app, args []string, change func(map[string]any) map[string]any) (*found, error) {
 	if err := errors.Join(f.check(a), checkNames(f.release, f.namespace)); err != nil {
 		return nil, err
 	}
@@ -94,9 +108,6 @@ func (f *imagesFlags) find(a *app, args []string, change func(map[string]any) ma
 	warnMissing(a, c)
 	if len(suspects) > 0 {
 		fmt.Fprintf(a.err, "warning: these look like images that something pulls by itself; if they are, name them with --image: %s\n", strings.Join(suspects, ", "))
-	}
-	if len(images) == 0 {
-		return nil, fmt.Errorf("chart %s: runs no image with these values", c.Name)
 	}
 	return &found{chart: c, values: given, images: images, lock: lock}, nil
 }
@@ -131,6 +142,9 @@ func (f *imagesFlags) readLock(a *app) (*imageset.Lock, error) {
 	path := f.lockPath(a)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if f.lockFile != "" && !f.writesLock { // else nothing would be as it is locked
+			return nil, fmt.Errorf("--lock: %w; `hcchart images lock --lock %s` writes it", err, path)
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -165,9 +179,13 @@ say of others' images, licence and architectures, is known once they are locked.
 			if !slices.Contains([]string{"table", "json", "yaml", "plain"}, output) {
 				return usageError{fmt.Errorf("--output %q: write table, json, yaml or plain", output)}
 			}
-			found, err := flags.find(a, args, nil)
+			found, err := flags.look(a, args, nil)
 			if err != nil {
 				return err
+			}
+			if len(found.images) == 0 {
+				fmt.Fprintln(a.err, found.none())
+				found.images = []imageset.Image{}
 			}
 			if output == "plain" {
 				for _, image := range found.images {

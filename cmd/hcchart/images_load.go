@@ -188,7 +188,7 @@ func archiveFiles(names []string) ([]string, error) {
 
 // warnAbsent tells which images of the chart boards would still pull.
 func (f *loadFlags) warnAbsent(a *app, args []string, archives []*imagestore.Archive) error {
-	found, err := f.find(a, args, nil)
+	found, err := f.look(a, args, nil)
 	if err != nil {
 		return err
 	}

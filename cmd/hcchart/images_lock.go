@@ -45,6 +45,7 @@ isn't what it would write.`,
   hcchart images lock ./charts/web --values production.yaml --lock web.lock.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.writesLock = !check
 			found, err := flags.find(a, args, nil)
 			if err != nil {
 				return err

@@ -107,21 +107,28 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }
 
-// page writes what a page of the documentation says is executed as a script,
-// where the words of the page are those of the test: page PAGE SCRIPT WORD=WORD...
+// page writes what a page of the documentation says is executed by this script as
+// one of a shell, where the words of the page are those of the test:
+// page PAGE SCRIPT WORD=WORD...
 func page(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: page PAGE SCRIPT WORD=WORD...")
 	}
 	text, err := os.ReadFile(filepath.Join("../../docs", args[0]))
 	ts.Check(err)
-	blocks := regexp.MustCompile("(?s)<!-- executed by cmd/hcchart: images_offline -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	executed := strings.TrimPrefix(filepath.Base(ts.Getenv("WORK")), "script-")
+	blocks := regexp.MustCompile("(?s)<!-- executed by cmd/hcchart: "+executed+" -->\n```+(sh)?\n(.*?)\n```").FindAllStringSubmatch(string(text), -1)
 	if blocks == nil {
 		ts.Fatalf("%s: nothing in there is executed", args[0])
 	}
 	script := ""
 	for _, block := range blocks {
-		script += block[1]
+		for line := range strings.Lines(block[2] + "\n") {
+			typed, prompted := strings.CutPrefix(line, "$ ")
+			if prompted || block[1] == "sh" { // else it is what was answered
+				script += typed
+			}
+		}
 	}
 	for _, pair := range args[2:] {
 		from, to, _ := strings.Cut(pair, "=")

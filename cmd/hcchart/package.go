@@ -24,9 +24,12 @@ func newPackageCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "package [CHART...]",
 		Short: "Write charts as archives that install alone",
-		Long: `package writes the archive of each chart, by default of all but libraries, and
-prints its path. Everything a chart depends on is inside. The same charts give
-the same bytes, whatever the day and the folder.
+		Long: `package writes the archive of each chart and prints its path. Everything a chart
+depends on is inside. The same charts give the same bytes, whatever the day and
+the folder.
+
+CHART is one of homecloud's charts, by default all but libraries, or anybody's,
+as a folder or an archive (write ./NAME for a folder here).
 
 --without leaves a dependency out on purpose: it is gone from Chart.yaml, and
 values that enable it are refused. A dependency that isn't downloaded has to be
@@ -40,6 +43,7 @@ each archive, in the form that helm verify and helm install --verify check, and
 hcchart push takes along.`,
 		Example: `  hcchart package --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
   hcchart package dnas --out /tmp --sbom --checksums
+  hcchart package ./charts/web
   hcchart package --sign key.gpg --passphrase-file passphrase.txt
   helm install homecloud dist/homecloud-0.1.0.tgz --namespace homecloud`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +51,7 @@ hcchart push takes along.`,
 			if err != nil {
 				return err
 			}
-			archives, err := packageCharts(flags.library(), args, without)
+			archives, err := packageCharts(&flags, args, without)
 			if err != nil {
 				return err
 			}
@@ -126,11 +130,11 @@ func packageFiles(archives []*chart.Archive, bills bool) ([]packageFile, error) 
 }
 
 // packageCharts makes all archives before the first is written.
-func packageCharts(library chart.Library, names, without []string) ([]*chart.Archive, error) {
+func packageCharts(flags *chartFlags, names, without []string) ([]*chart.Archive, error) {
 	all := len(names) == 0
 	if all {
 		var err error
-		if names, err = library.Names(); err != nil {
+		if names, err = flags.library().Names(); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +143,7 @@ func packageCharts(library chart.Library, names, without []string) ([]*chart.Arc
 	seen := map[string]bool{} // what two charts lack is one finding
 	unknown := slices.Clone(without)
 	for _, name := range names {
-		c, err := library.Load(name)
+		c, err := flags.load(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -23,14 +23,16 @@ func newPushCommand(a *app) *cobra.Command {
 		Long: `push puts charts into a registry, where helm, Argo CD and Flux find them, and
 prints each with the digest to pin it by. What is inside of others goes first.
 
-Charts are packaged as by hcchart package, by default all but libraries; an
-archive goes as it is, with its signature (ARCHIVE.tgz.prov) if there is one.
+Charts, by default all of homecloud's but libraries, or folders of anybody's, are
+packaged as by hcchart package; an archive goes as it is, with its signature
+(ARCHIVE.tgz.prov) if there is one.
 
 A version that is there already is never replaced: the same chart is passed over,
 another one is refused, before anything is sent. Accounts are those that helm
 registry login and docker login keep.`,
 		Example: `  hcchart push --to registry.home:5000/charts --without longhorn,traefik,kube-prometheus-stack,headlamp,portainer
   hcchart push dist/homecloud-0.1.0.tgz --to ghcr.io/me/charts --dry-run
+  hcchart push ./charts/web --to registry.home:5000/charts
   helm install homecloud oci://registry.home:5000/charts/homecloud --version 0.1.0 --namespace homecloud`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to = strings.TrimSuffix(strings.TrimPrefix(to, "oci://"), "/")
@@ -108,7 +110,7 @@ func readPackages(flags chartFlags, args, without []string) ([]chartregistry.Pac
 		return nil, usageError{errors.New("--without is for charts that are packaged; an archive goes as it is")}
 	}
 	if len(names) > 0 || len(args) == 0 {
-		archives, err := packageCharts(flags.library(), names, without)
+		archives, err := packageCharts(&flags, names, without)
 		if err != nil {
 			return nil, err
 		}

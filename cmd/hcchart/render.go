@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,24 +68,15 @@ when the values enable it.`,
 	return cmd
 }
 
-// isOurs says whether a chart is one of homecloud's, by how it is named.
-func isOurs(name string) bool {
-	return !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".tgz") && name != "."
-}
-
 // chartAndValues finds a chart of ours with its values from the cluster file,
 // or somebody's chart, which has none.
 func chartAndValues(a *app, flags *chartFlags, name string) (*chart.Chart, map[string]any, error) {
-	if !isOurs(name) {
-		if _, err := os.Stat(name); err != nil {
-			return nil, nil, err
-		}
-		c, err := chart.Load(name)
-		return c, map[string]any{}, err
-	}
-	c, err := flags.library().Load(name)
+	c, err := flags.load(name)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !isOurs(name) {
+		return c, map[string]any{}, nil
 	}
 	cluster, err := a.cluster()
 	if err != nil {

@@ -17,12 +17,15 @@ import (
 type upFlags struct {
 	charts chartFlags
 	target releaseFlags
+	// takeOver also changes what Flux or Argo CD keeps.
+	takeOver bool
 }
 
 func (f *upFlags) addTo(cmd *cobra.Command) {
 	f.charts.addCharts(cmd)
 	f.charts.addValues(cmd)
 	f.target.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&f.takeOver, "take-over", false, "also change a cloud that Flux or Argo CD keeps; stop them first")
 }
 
 // prepare reads everything and connects; nothing is asked or changed yet.
@@ -47,7 +50,7 @@ func (f *upFlags) prepare(a *app) (*deploy.Up, error) {
 	}
 	return &deploy.Up{
 		Cluster: cluster, SecretsPath: config.SecretsPath(a.file), Library: f.charts.library(), Overlay: overlay,
-		Kube: connection, Timeout: f.target.timeout, Steps: term.NewSteps(a.err),
+		Kube: connection, Timeout: f.target.timeout, TakeOver: f.takeOver, Steps: term.NewSteps(a.err),
 	}, nil
 }
 
@@ -68,7 +71,9 @@ board its place among the peers. The board's identity, a Secret of its own,
 stays: it is the same device when it comes back.
 
 Another dnas.owner or dnas.disk than the installed cloud's is refused: what lies
-on the boards doesn't follow by itself. hcchart upgrade does it on purpose.
+on the boards doesn't follow by itself. hcchart upgrade does it on purpose. So is
+a cloud that Flux or Argo CD keeps: they would take back what up does. Change
+their Git repository with hcchart gitops, or stop them and give --take-over.
 
 --dry-run changes nothing and prints what would change; the exit code is 2 when
 something would, and 0 when nothing would.`,

@@ -25,7 +25,7 @@ A change that moves or drops data is refused, and nothing else is done either:
 read why, make a backup, and name the object with --accept to do it on purpose.
 Another owner or disk of the shares is such a change: the files on the boards
 don't follow by themselves, so give them to the owner, or prepare the disks,
-first.`,
+first. A cloud that Flux or Argo CD keeps is refused as by up.`,
 		Example: `  hcchart upgrade
   hcchart upgrade --yes
   hcchart upgrade --accept 'PersistentVolumeClaim cache'`,
@@ -33,6 +33,9 @@ first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			up, err := flags.prepare(a)
 			if err != nil {
+				return err
+			}
+			if err := up.NotKept(cmd.Context()); err != nil {
 				return err
 			}
 			changes, err := up.Diff(cmd.Context())

@@ -38,6 +38,8 @@ type Release struct {
 	Name   string
 	Chart  *Chart
 	Values map[string]any
+	// Adopt takes objects over that are there and that no release of Helm has.
+	Adopt bool
 }
 
 // Releases are the releases of one namespace of a cluster.
@@ -182,7 +184,7 @@ func (r *Releases) Apply(ctx context.Context, wanted Release, plan *Plan, timeou
 	if last == nil {
 		install := action.NewInstall(r.config)
 		install.ReleaseName, install.Namespace, install.Timeout = wanted.Name, r.namespace, timeout
-		install.SkipSchemaValidation = true
+		install.SkipSchemaValidation, install.TakeOwnership = true, wanted.Adopt
 		_, err = install.RunWithContext(ctx, h, values)
 		return r.failed(ctx, wanted.Name, "install", err)
 	}
@@ -194,7 +196,7 @@ func (r *Releases) Apply(ctx context.Context, wanted Release, plan *Plan, timeou
 	upgrade := action.NewUpgrade(r.config)
 	upgrade.Namespace, upgrade.Timeout, upgrade.MaxHistory = r.namespace, timeout, keepRevisions
 	upgrade.ResetValues = true
-	upgrade.SkipSchemaValidation = true
+	upgrade.SkipSchemaValidation, upgrade.TakeOwnership = true, wanted.Adopt
 	done, err := upgrade.RunWithContext(ctx, wanted.Name, h, values)
 	if err != nil {
 		return r.failed(ctx, wanted.Name, "upgrade", err)

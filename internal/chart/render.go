@@ -38,6 +38,9 @@ type RenderOptions struct {
 	IncludeCRDs bool   // also what lies in crds/, as GitOps tools apply it
 	// Unchecked renders without asking the schemas of the values; for Documents.
 	Unchecked bool
+	// Template is the only one to render, by its name in the rendering, and most of
+	// the others aren't even read; for Documents. Empty: all.
+	Template string
 }
 
 // Rendering is what a chart becomes with given values.
@@ -137,6 +140,9 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *kube
+	if o.Template != "" {
+		keepTemplates(h, o.Template)
+	}
 	files, err := engine.Render(h, chartutil.Values{
 		"Chart":        h.Metadata,
 		"Capabilities": capabilities,
@@ -150,12 +156,50 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 	}
 	var documents []Document
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if strings.HasSuffix(name, "NOTES.txt") || strings.HasPrefix(path.Base(name), "_") {
+		if o.Template != "" && name != o.Template || strings.HasSuffix(name, "NOTES.txt") || strings.HasPrefix(path.Base(name), "_") {
 			continue
 		}
 		documents = append(documents, SplitManifest(name, files[name])...)
 	}
 	return documents, nil
+}
+
+// keepTemplates leaves the template of that name, those that define something, and
+// those that one of these names: it may include them by their path.
+func keepTemplates(h *helmchart.Chart, name string) {
+	kept := map[*helmchart.File]bool{}
+	var texts [][]byte
+	keep := func(is func(full string, template *helmchart.File) bool) (more bool) {
+		eachChart(h, func(h *helmchart.Chart) {
+			for _, template := range h.Templates {
+				if full := path.Join(h.ChartFullPath(), template.Name); !kept[template] && is(full, template) {
+					kept[template], more = true, true
+					texts = append(texts, template.Data)
+				}
+			}
+		})
+		return more
+	}
+	keep(func(full string, template *helmchart.File) bool {
+		return full == name || strings.HasPrefix(path.Base(full), "_") || bytes.Contains(template.Data, []byte("define"))
+	})
+	named := func(full string, _ *helmchart.File) bool {
+		base := []byte(path.Base(full))
+		return slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(text, base) })
+	}
+	for keep(named) {
+	}
+	eachChart(h, func(h *helmchart.Chart) {
+		// A copy of the list: other renderings share it.
+		h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(template *helmchart.File) bool { return !kept[template] })
+	})
+}
+
+func eachChart(h *helmchart.Chart, do func(*helmchart.Chart)) {
+	do(h)
+	for _, sub := range h.Dependencies() {
+		eachChart(sub, do)
+	}
 }
 
 // SplitManifest takes a manifest apart: several objects, as render and `helm

@@ -35,6 +35,7 @@ type Up struct {
 	Kube        *kube.Cluster
 	Timeout     time.Duration // for each release, until it is usable
 	DryRun      bool          // only tell what would change
+	TakeOver    bool          // also what Flux or Argo CD keeps
 	MoveData    bool          // also when data's disk or owner isn't the installed one any more
 	Steps       *term.Steps
 
@@ -57,7 +58,7 @@ func (u *Up) Run(ctx context.Context) (changes []string, err error) {
 	}{
 		{"cluster answers", u.reach},
 		{"cloud is this file's", func(ctx context.Context, s *term.Step) error {
-			return errors.Join(u.sameCloud(ctx, s), u.sameData(releases))
+			return errors.Join(u.sameCloud(ctx, s), u.sameData(releases), u.notKept(ctx))
 		}},
 		{"nodes are ready", u.nodes},
 		{"secrets file", u.secretsFile},
@@ -219,7 +220,7 @@ func (u *Up) release(ctx context.Context, r cloud.Release) error {
 		}
 		if plan.Action == chart.Unchanged {
 			s.Done("%s", u.outcome(nil))
-			return nil
+			return u.unkeep(ctx, r)
 		}
 		s.Done("%s", u.outcome([]string{describe(plan)}))
 		u.changed("release %s (chart %s %s): %s", r.Name, r.Chart.Name, r.Chart.Version, describe(plan))
@@ -236,10 +237,11 @@ func (u *Up) release(ctx context.Context, r cloud.Release) error {
 			s.Say("%s: %s", r.Name, plan.Reason)
 		}
 		s.Waits("the API server, and hooks of the chart")
+		r.Adopt = u.TakeOver
 		if err := releases.Apply(ctx, r.Release, plan, u.Timeout); err != nil {
 			return u.explainHooks(ctx, r, plan, err)
 		}
-		return nil
+		return u.unkeep(ctx, r)
 	})
 	if err != nil || u.DryRun {
 		return err

@@ -40,6 +40,9 @@ func join(path []string) string {
 	return strings.Join(escaped, ".")
 }
 
+// Empty is the reference of a chart without values.
+const Empty = "## Values\n"
+
 // Reference returns the reference in Markdown, a section for each key at the
 // top. schema is the text of values.schema.json; nil: there is none.
 func Reference(values, schema []byte) (string, error) {
@@ -52,7 +55,7 @@ func Reference(values, schema []byte) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString("## Values\n")
+	b.WriteString(Empty)
 	for _, v := range read {
 		fmt.Fprintf(&b, "\n### `%s`\n", v.name())
 		if facts := s.at(v.path).facts(v); facts != nil {

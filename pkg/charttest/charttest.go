@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -50,6 +51,9 @@ type result struct {
 	// whole is the same in the order of installation, with the notes: more than
 	// most tests ask for.
 	whole func() (*chart.Rendering, error)
+
+	others    sync.Map     // what it is with one value changed: []document, by that
+	explained atomic.Int64 // how long was looked for reasons
 }
 
 // Load loads a chart from its folder or archive. Dependencies with a file://
@@ -96,10 +100,16 @@ func Values(v map[string]any) Option {
 	}
 }
 
-// Set puts one value on top of those before, by its path, such as
-// image.registry.
+// Set puts one value on top of those before, by its path: names parted by dots,
+// such as image.registry, as in Helm's --set. Entries of lists, and names with a
+// dot, aren't named this way: Values takes them. The value may be of any type.
 func Set(path string, value any) Option {
 	keys := strings.Split(path, ".")
+	if slices.Contains(keys, "") || strings.ContainsAny(path, `[]\,=`) { // what has a meaning of its own in --set
+		return func(*settings) error {
+			return fmt.Errorf("Set(%q): names parted by dots, such as image.registry; for lists and other names there is Values", path)
+		}
+	}
 	for _, key := range slices.Backward(keys) {
 		value = map[string]any{key: value}
 	}

@@ -102,7 +102,14 @@ it is there when this is changed
 			"chart web refuses these values, but says\n  values: replicas: minimum: got 0, want 1\ninstead of\n  never"},
 		"a type of another kind": {func(t testing.TB) { Get[*corev1.Secret](Load(t, "testdata/web").Render(t), "release") },
 			"chart web renders no Secret release, but\n  Deployment release"},
-		"a chart that isn't there": {func(t testing.TB) { Load(t, "testdata/nowhere") }, "stat "},
+		"a bracket in the path of a value": {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("image.tag.x[", 1)) },
+			`Set("image.tag.x["): names parted by dots, such as image.registry; for lists and other names there is Values`},
+		"an entry of a list as a value":  {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("hosts[0]", 1)) }, `Set("hosts[0]"): `},
+		"an empty name in the path":      {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("image..tag", 1)) }, `Set("image..tag"): `},
+		"no path":                        {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("", 1)) }, `Set(""): `},
+		"a dot that Helm takes for none": {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set(`a\.b`, 1)) }, `Set("a\\.b"): `},
+		"several values at once":         {func(t testing.TB) { Load(t, "testdata/web").Render(t, Set("a=1,b", 1)) }, `Set("a=1,b"): `},
+		"a chart that isn't there":       {func(t testing.TB) { Load(t, "testdata/nowhere") }, "stat "},
 		"values that aren't there": {func(t testing.TB) { Load(t, "testdata/web").Render(t, ValuesFiles("nowhere.yaml")) },
 			"open nowhere.yaml: no such file or directory"},
 	} {
@@ -115,6 +122,35 @@ it is there when this is changed
 			require.Equal(t, test.want, got)
 		})
 	}
+}
+
+// What decides may stand in a template that another one includes, by its path or
+// by what it defines; what a third template refuses is no reason.
+func TestValuesThatDecideByOtherTemplatesAreFound(t *testing.T) {
+	for path, want := range map[string]string{
+		"metadata.annotations.words":    "sums/values.yaml:1: greeting: hello",
+		"metadata.annotations.limit":    "sums/values.yaml:3: limit: 1",
+		"metadata.annotations.farewell": "sums/values.yaml:2: farewell: bye",
+	} {
+		said := failing(t, func(t testing.TB) { Load(t, "testdata/sums").Render(t).Object("Pod", "pod").Field(path).Equals("x") })
+		require.True(t, strings.HasSuffix(said, "want x\ndecided by\n  "+want), said)
+	}
+}
+
+// A failed assertion looks at what another one has tried already.
+func TestEachOtherValueIsTriedOnce(t *testing.T) {
+	r := Load(t, "testdata/sums").Render(t, Set("limit", 17))
+	fail := func(kind, name, path string) int {
+		failing(t, func(t testing.TB) {
+			Load(t, "testdata/sums").Render(t, Set("limit", 17)).Object(kind, name).Field(path).Equals("x")
+		})
+		tried := 0
+		r.result.others.Range(func(any, any) bool { tried++; return true })
+		return tried
+	}
+	once := fail("Pod", "pod", "metadata.annotations.words")
+	require.Equal(t, 3, once)
+	require.Equal(t, once, fail("Pod", "pod", "metadata.annotations.limit"))
 }
 
 func TestGoldenShowsTheDifference(t *testing.T) {

@@ -13,17 +13,18 @@ import (
 	"github.com/tmorin/homecloud/internal/values"
 )
 
-// explainLimit is how long a failed test may look for the reason.
+// explainLimit is how long failed tests of one rendering may look for reasons,
+// all together.
 const explainLimit = 3 * time.Second
 
 // explain shows the lines of values that decide a field: each value is changed in
 // turn, and the chart rendered again.
 func (r *Rendering) explain(f *Field) string {
 	before, _, _ := lookUp(f.object.Object, f.path)
-	lines := r.deciding(func(with []*Object) bool {
-		for _, o := range with {
-			if o.GetKind() == f.object.GetKind() && o.GetName() == f.object.GetName() {
-				after, _, _ := lookUp(o.Object, f.path)
+	lines := r.deciding(f.object.Source, func(with []document) bool {
+		for _, d := range with {
+			if d.kind == f.object.GetKind() && d.name == f.object.GetName() {
+				after, _, _ := lookUp(d.value, f.path)
 				return !reflect.DeepEqual(before, after)
 			}
 		}
@@ -34,8 +35,8 @@ func (r *Rendering) explain(f *Field) string {
 
 // explainMissing shows the switches that would bring an object.
 func (r *Rendering) explainMissing(kind, name string) string {
-	lines := r.deciding(func(with []*Object) bool {
-		return slices.ContainsFunc(with, func(o *Object) bool { return o.GetKind() == kind && o.GetName() == name })
+	lines := r.deciding("", func(with []document) bool {
+		return slices.ContainsFunc(with, func(d document) bool { return d.kind == kind && d.name == name })
 	}, flipped)
 	return explained("it is there when this is changed", lines)
 }
@@ -47,25 +48,27 @@ func explained(title string, lines []string) string {
 	return "\n" + title + "\n  " + strings.Join(lines, "\n  ")
 }
 
-// deciding lists the lines of all values that make a difference when another
-// value stands there.
-func (r *Rendering) deciding(differs func([]*Object) bool, other func(any) (any, bool)) (lines []string) {
+// deciding lists the lines of all values that make a difference, in a template or,
+// without its name, anywhere, when another value stands there.
+func (r *Rendering) deciding(template string, differs func([]document) bool, other func(any) (any, bool)) (lines []string) {
 	all, err := r.chart.chart.AllValues()
 	if err != nil {
 		return nil
 	}
-	end := time.Now().Add(explainLimit)
-	given := r.settings.merged()
-	for _, path := range leaves(values.Merge(all, given), nil) {
+	begin := time.Now()
+	end := begin.Add(explainLimit - time.Duration(r.result.explained.Load()))
+	defer func() { r.result.explained.Add(int64(time.Since(begin))) }()
+	all = values.Merge(all, r.settings.merged())
+	for _, path := range leaves(all, nil) {
 		if time.Now().After(end) {
 			return append(lines, "… and maybe others: there was no time to try all")
 		}
-		was, _ := at(values.Merge(all, given), path)
+		was, _ := at(all, path)
 		instead, can := other(was)
 		if !can {
 			continue
 		}
-		if objects := r.again(path, instead); objects != nil && differs(objects) {
+		if differs(r.again(template, path, instead)) {
 			lines = append(lines, r.line(path, was))
 		}
 	}
@@ -119,8 +122,13 @@ func at(value any, path []string) (any, bool) {
 	return value, true
 }
 
-// again renders with one value replaced; nil: that can't be rendered.
-func (r *Rendering) again(path []string, value any) (objects []*Object) {
+// again renders a template, or all, with one value replaced; nil: that can't be
+// rendered.
+func (r *Rendering) again(template string, path []string, value any) []document {
+	key := fmt.Sprintf("%s %q %v", template, path, value)
+	if known, has := r.result.others.Load(key); has {
+		return known.([]document)
+	}
 	for _, key := range slices.Backward(path) {
 		value = map[string]any{key: value}
 	}
@@ -129,19 +137,18 @@ func (r *Rendering) again(path []string, value any) (objects []*Object) {
 		return nil
 	}
 	options := r.settings.options()
-	options.Values, options.Unchecked = values.Merge(options.Values, replaced), true
+	options.Values, options.Unchecked, options.Template = values.Merge(options.Values, replaced), true, template
 	documents, err := r.chart.chart.Documents(options)
-	if err != nil {
-		return nil
+	if err != nil && template != "" { // maybe it includes another one that only the rendering knows
+		options.Template = ""
+		documents, err = r.chart.chart.Documents(options)
 	}
-	parsed, err := parse(documents)
-	if err != nil {
-		return nil
+	var parsed []document
+	if err == nil {
+		parsed, _ = parse(documents)
 	}
-	for _, d := range parsed {
-		objects = append(objects, r.object(d))
-	}
-	return objects
+	r.result.others.Store(key, parsed)
+	return parsed
 }
 
 // line is the place of a value and what stands there.

@@ -177,11 +177,13 @@ func objects(t testing.TB, text string) []*unstructured.Unstructured {
 	return found
 }
 
+// documents end with one newline each, whatever Helm put between them: a text that is the last of its document would else
+// have another end.
 func documents(text string) []string {
 	var found []string
 	for _, document := range strings.Split("\n"+text, "\n---") {
-		if strings.TrimSpace(document) != "" {
-			found = append(found, document)
+		if document = strings.TrimRight(document, "\n"); strings.TrimSpace(document) != "" {
+			found = append(found, document+"\n")
 		}
 	}
 	return found

@@ -1,0 +1,1 @@
+{{- define "sums.words" }}{{ include (print $.Template.BasePath "/words.yaml") . | sha256sum }}{{ end }}
