@@ -194,9 +194,7 @@ func printField(out io.Writer, f diff.Field) {
 	}
 	fmt.Fprintf(out, "    %s:\n", f.Path)
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "+++") {
-			fmt.Fprintf(out, "      %s\n", strings.TrimRight(line, "\n"))
-		}
+		fmt.Fprintf(out, "      %s\n", strings.TrimRight(line, "\n"))
 	}
 }
 
