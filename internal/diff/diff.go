@@ -61,7 +61,8 @@ func Compare(objects []Object) []Change {
 	changes := []Change{}
 	mask := newMask()
 	for _, o := range objects {
-		if change, is := o.change(mask); is {
+		o = Object{mask.object(declared(o.Before)), mask.object(declared(o.After)), mask.refusal(o.Refused)}
+		if change, is := o.change(); is {
 			changes = append(changes, change)
 		}
 	}
@@ -77,7 +78,7 @@ func Sort(changes []Change) {
 	})
 }
 
-func (o Object) change(mask *mask) (Change, bool) {
+func (o Object) change() (Change, bool) {
 	some := o.After
 	if some == nil {
 		some = o.Before
@@ -94,15 +95,12 @@ func (o Object) change(mask *mask) (Change, bool) {
 		}
 	default:
 		c.Verb = "update"
-		c.Fields = fields(declared(o.Before), declared(o.After))
+		c.Fields = fields(o.Before, o.After)
 		if len(c.Fields) == 0 && o.Refused == "" {
 			return Change{}, false
 		}
 	}
 	c.Effect, c.Why = effect(c, o)
-	for i := range c.Fields {
-		mask.field(c.Kind, &c.Fields[i])
-	}
 	return c, true
 }
 
@@ -308,8 +306,9 @@ func join(path, key string) string {
 }
 
 // Pair puts the objects of two renderings together that are the same by kind and
-// name.
+// name. Lists are taken apart.
 func Pair(before, after []map[string]any) []Object {
+	before, after = apart(before), apart(after)
 	type identity struct{ group, kind, namespace, name string }
 	identify := func(object map[string]any) identity {
 		u := unstructured.Unstructured{Object: object}
@@ -331,4 +330,21 @@ func Pair(before, after []map[string]any) []Object {
 		}
 	}
 	return pairs
+}
+
+// apart are the objects of lists, as whoever applies them takes them.
+func apart(objects []map[string]any) (all []map[string]any) {
+	for _, object := range objects {
+		items, isList := object["items"].([]any)
+		if kind, _ := object["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+			all = append(all, object)
+			continue
+		}
+		for _, item := range items {
+			if object, is := item.(map[string]any); is {
+				all = append(all, apart([]map[string]any{object})...)
+			}
+		}
+	}
+	return all
 }
