@@ -90,7 +90,7 @@ func (o Object) change() (Change, bool) {
 		c.Verb = "create"
 	case o.After == nil:
 		c.Verb = "delete"
-		if (&unstructured.Unstructured{Object: o.Before}).GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+		if kept(o.Before) {
 			c.Verb = "keep"
 		}
 	default:
