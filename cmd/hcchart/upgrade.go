@@ -25,10 +25,12 @@ A change that moves or drops data is refused, and nothing else is done either:
 read why, make a backup, and name the object with --accept to do it on purpose.
 Another owner or disk of the shares is such a change: the files on the boards
 don't follow by themselves, so give them to the owner, or prepare the disks,
-first.`,
+first. So is a share that the file no longer names, or names otherwise: nobody
+finds what is in it any more.`,
 		Example: `  hcchart upgrade
   hcchart upgrade --yes
-  hcchart upgrade --accept 'PersistentVolumeClaim cache'`,
+  hcchart upgrade --accept 'PersistentVolumeClaim cache'
+  hcchart upgrade --accept 'Share attic'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			up, err := flags.prepare(a)
@@ -65,7 +67,7 @@ first.`,
 	}
 	flags.addTo(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
-	cmd.Flags().StringArrayVar(&accepted, "accept", nil, "`object`, such as 'PersistentVolumeClaim cache', whose data may be moved or dropped; may be repeated")
+	cmd.Flags().StringArrayVar(&accepted, "accept", nil, "`object`, such as 'PersistentVolumeClaim cache' or 'Share attic', whose data may be moved or dropped; may be repeated")
 	return cmd
 }
 

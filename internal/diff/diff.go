@@ -26,12 +26,14 @@ type Effect string
 
 // The effects, from good to bad.
 const (
-	Harmless Effect = "harmless"
-	Restarts Effect = "restarts pods"
-	Data     Effect = "moves or drops data"
+	Harmless  Effect = "harmless"
+	Restarts  Effect = "restarts pods"
+	Withdraws Effect = "takes access away"
+	Data      Effect = "moves or drops data"
 )
 
-// Change is what happens to one object.
+// Change is what happens to one object, or to a share, person or board of the
+// cloud.
 type Change struct {
 	Effect Effect `json:"effect"`
 	Verb   string `json:"verb"` // create, update, delete, or keep for what a release leaves behind
@@ -40,7 +42,7 @@ type Change struct {
 	// Namespace is empty for objects of the whole cluster.
 	Namespace string  `json:"namespace,omitempty"`
 	Fields    []Field `json:"fields,omitempty"` // of an update
-	// Why says what is lost or moved; empty for other effects.
+	// Why says what is lost, moved or taken away; empty for other effects.
 	Why []string `json:"why,omitempty"`
 }
 
@@ -72,7 +74,7 @@ func Compare(objects []Object) []Change {
 
 // Sort sorts changes by effect and then by name.
 func Sort(changes []Change) {
-	order := []Effect{Harmless, Restarts, Data}
+	order := []Effect{Harmless, Restarts, Withdraws, Data}
 	slices.SortFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Effect), slices.Index(order, b.Effect)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
