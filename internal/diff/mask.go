@@ -81,10 +81,10 @@ func (m *mask) value(value any, how secrecy) any {
 		}
 		return v
 	case string:
-		switch {
-		case how == always:
+		switch how {
+		case always:
 			return m.hash(v)
-		case how == named:
+		case named:
 			return m.rest(v)
 		}
 		return m.text(v)

@@ -122,37 +122,38 @@ func (m *mask) line(line string, all bool) (masked string, below block) {
 	if at := logsIn.FindStringIndex(line); at != nil {
 		line = line[:at[1]] + m.groups(gluedFlag, line[at[1]:], func(string, string) bool { return true })
 	}
-	for from := 0; ; {
-		at := assignment.FindStringSubmatchIndex(line[from:])
+	var done strings.Builder
+	for {
+		at := assignment.FindStringSubmatchIndex(line)
 		if at == nil {
-			return line, none
+			return done.String() + line, none
 		}
-		start := from + at[2]
-		name, separator := line[start:from+at[3]], line[from+at[4]:from+at[5]]
-		from += at[1]
+		name, separator, value := line[at[2]:at[3]], line[at[4]:at[5]], line[at[1]:]
+		ofCommand := strings.HasPrefix(name, "-") && done.Len()+at[2] > 0
+		done.WriteString(line[:at[1]])
+		line = value
 		if !all && !secretName(name) {
 			continue
 		}
-		value := line[from:]
 		if toBlock.MatchString(value) {
-			return line, block{}
+			return done.String() + value, block{}
 		}
 		end := 0
 		if quoted.MatchString(value) {
 			end = len(strings.TrimRight(quoted.FindString(value), " \t,;}])&|<>"))
 		} else if strings.Contains(separator, `"`) {
 			end = len(ofJSON.FindString(value))
-		} else if strings.HasPrefix(name, "-") && start > 0 {
+		} else if ofCommand {
 			end = len(shellWord.FindString(value))
 		}
 		if end == 0 { // nobody knows where it ends
-			return line[:from] + m.rest(value), block{brackets: max(0, brackets(value))}
+			return done.String() + m.rest(value), block{brackets: max(0, brackets(value))}
 		}
 		hidden := m.rest(value[:end])
 		if quote := value[:1]; strings.ContainsAny(quote, `"'`) && value[end-1:end] == quote {
 			hidden = quote + m.rest(value[1:end-1]) + quote
 		}
-		line = line[:from] + hidden + value[end:]
-		from += len(hidden)
+		done.WriteString(hidden)
+		line = value[end:]
 	}
 }
