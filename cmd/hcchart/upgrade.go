@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tmorin/homecloud/internal/deploy"
 	"github.com/tmorin/homecloud/internal/diff"
 )
 
@@ -45,7 +46,7 @@ finds what is in it any more.`,
 			if err := refuse(changes, accepted); err != nil {
 				return err
 			}
-			up.MoveData = slices.ContainsFunc(changes, func(c diff.Change) bool { return c.Effect == diff.Data })
+			up.MoveData = slices.ContainsFunc(changes, func(c diff.Change) bool { return c.Effect == diff.Data && c.Kind != deploy.KindShare })
 			if len(changes) > 0 && !yes {
 				answer, err := ask(a, "this changes the cloud", "Go on? [y/N] ")
 				if err != nil {

@@ -12,6 +12,10 @@ import (
 	"github.com/tmorin/homecloud/internal/values"
 )
 
+// KindShare is the kind of a change to a share: what it moves or drops are no
+// disks and no owners.
+const KindShare = "Share"
+
 // whatGoes are the shares, people and boards that the cloud has and the file no
 // longer names: a line that was deleted by mistake must not go unnoticed.
 func whatGoes(installed *chart.Releases, r cloud.Release) ([]diff.Change, error) {
@@ -36,7 +40,7 @@ func gone(installed, wanted any) (changes []diff.Change) {
 		effect      diff.Effect
 		why         string
 	}{
-		{"shares", "Share", diff.Data, "share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
+		{"shares", KindShare, diff.Data, "share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
 		{"users", "Person", diff.Withdraws, "%s may no longer log in; what belongs to them stays"},
 		{"nodes", "Board", diff.Withdraws, "%s is no longer a board of the NAS; what its disk holds stays there, and changes no more"},
 	} {
