@@ -98,6 +98,8 @@ func cluster(daemon *metav1.ObjectMeta, secrets ...corev1.Secret) *httptest.Serv
 		var answer object
 		status := http.StatusOK
 		switch {
+		case r.Method == http.MethodPost && r.URL.Query().Has("dryRun"): // the namespace isn't there
+			status, answer = http.StatusNotFound, object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound}
 		case r.Method != http.MethodGet:
 			status, answer = http.StatusForbidden, object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "nothing may change", "code": http.StatusForbidden}
 		case r.URL.Path == "/version":
@@ -116,8 +118,15 @@ func cluster(daemon *metav1.ObjectMeta, secrets ...corev1.Secret) *httptest.Serv
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
 		case r.URL.Path == "/api":
 			answer = object{"kind": "APIVersions", "versions": []string{"v1"}}
+		case r.URL.Path == "/api/v1":
+			answer = object{"kind": "APIResourceList", "groupVersion": "v1", "resources": []object{{"name": "configmaps", "kind": "ConfigMap", "namespaced": true}}}
 		case r.URL.Path == "/apis":
-			answer = object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []object{}}
+			apps := object{"groupVersion": "apps/v1", "version": "v1"}
+			answer = object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []object{{"name": "apps", "versions": []object{apps}, "preferredVersion": apps}}}
+		case r.URL.Path == "/apis/apps/v1":
+			answer = object{"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": []object{
+				{"name": "daemonsets", "kind": "DaemonSet", "namespaced": true}, {"name": "deployments", "kind": "Deployment", "namespaced": true},
+			}}
 		case r.URL.Path == "/openapi/v3":
 			answer = object{"paths": list}
 		case openAPI[strings.TrimPrefix(r.URL.Path, "/openapi/v3/")] != nil:

@@ -41,9 +41,15 @@ asks no cluster: it compares what is rendered with an earlier output of
 
 Images that change are named first: a values file that was given to "up" has to
 be given again, here and there. Then what changes is grouped by what it means:
-harmless, what restarts pods, and what moves or drops data. Values of Secrets,
-and of fields that are named like one, appear as a hash with a key that ends with
-the run: that they change can be seen, what they are can't.
+harmless, what restarts pods, what takes access away, and what moves or drops
+data. Shares, people and boards that the file no longer names are among it, except
+with --before.
+
+Values of Secrets, of fields, variables and flags with a secret's name, wherever
+they stand, and inside of texts also passwords of URLs and private keys, appear as
+a hash with a key that ends with the run: that they change can be seen, what they
+are can't. A secret in a text that nothing names as one is shown: it belongs into
+a Secret.
 
 Secrets and namespaces, which "up" prepares before the releases, are left out:
 "hcchart up --dry-run" names them. The exit code is 2 when something would
@@ -194,9 +200,7 @@ func printField(out io.Writer, f diff.Field) {
 	}
 	fmt.Fprintf(out, "    %s:\n", f.Path)
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "+++") {
-			fmt.Fprintf(out, "      %s\n", strings.TrimRight(line, "\n"))
-		}
+		fmt.Fprintf(out, "      %s\n", strings.TrimRight(line, "\n"))
 	}
 }
 

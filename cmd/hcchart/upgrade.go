@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tmorin/homecloud/internal/deploy"
 	"github.com/tmorin/homecloud/internal/diff"
 )
 
@@ -25,10 +26,13 @@ A change that moves or drops data is refused, and nothing else is done either:
 read why, make a backup, and name the object with --accept to do it on purpose.
 Another owner or disk of the shares is such a change: the files on the boards
 don't follow by themselves, so give them to the owner, or prepare the disks,
-first. A cloud that Flux or Argo CD keeps is refused as by up.`,
+first. So is a share that the file no longer names, or names otherwise: nobody
+finds what is in it any more. A cloud that Flux or Argo CD keeps is refused as by
+up.`,
 		Example: `  hcchart upgrade
   hcchart upgrade --yes
-  hcchart upgrade --accept 'PersistentVolumeClaim cache'`,
+  hcchart upgrade --accept 'PersistentVolumeClaim cache'
+  hcchart upgrade --accept 'Share attic'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			up, err := flags.prepare(a)
@@ -46,7 +50,7 @@ first. A cloud that Flux or Argo CD keeps is refused as by up.`,
 			if err := refuse(changes, accepted); err != nil {
 				return err
 			}
-			up.MoveData = slices.ContainsFunc(changes, func(c diff.Change) bool { return c.Effect == diff.Data })
+			up.MoveData = slices.ContainsFunc(changes, func(c diff.Change) bool { return c.Effect == diff.Data && c.Kind != deploy.KindShare })
 			if len(changes) > 0 && !yes {
 				answer, err := ask(a, "this changes the cloud", "Go on? [y/N] ")
 				if err != nil {
@@ -68,7 +72,7 @@ first. A cloud that Flux or Argo CD keeps is refused as by up.`,
 	}
 	flags.addTo(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
-	cmd.Flags().StringArrayVar(&accepted, "accept", nil, "`object`, such as 'PersistentVolumeClaim cache', whose data may be moved or dropped; may be repeated")
+	cmd.Flags().StringArrayVar(&accepted, "accept", nil, "`object`, such as 'PersistentVolumeClaim cache' or 'Share attic', whose data may be moved or dropped; may be repeated")
 	return cmd
 }
 

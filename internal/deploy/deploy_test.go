@@ -10,6 +10,7 @@ import (
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/cloud"
 	"github.com/tmorin/homecloud/internal/config"
+	"github.com/tmorin/homecloud/internal/diff"
 	"github.com/tmorin/homecloud/internal/values"
 )
 
@@ -41,10 +42,22 @@ func TestSharesAreReachedAtTheVirtualAddressOrAtEachBoard(t *testing.T) {
 func TestWhatTheFileNoLongerNamesIsTold(t *testing.T) {
 	releases, err := cloud.Releases(parse(t, oneBoard), chart.Embedded(charts.FS), nil)
 	require.NoError(t, err)
-	had := map[string]any{"roms": nil, "photos": map[string]any{}, "music": map[string]any{}}
-	require.Equal(t, []string{"music", "photos"}, removedKeys(had, releases[1].Values, values.ChartDNAS, "shares"))
-	require.Equal(t, []string{"bob"}, removedKeys(map[string]any{"alice": nil, "bob": nil}, releases[1].Values, values.ChartDNAS, "users"))
-	require.Empty(t, removedKeys(nil, releases[1].Values, values.ChartDNAS, "users"), "a first install")
+	wanted := releases[1].Values[values.ChartDNAS]
+	require.Empty(t, gone(nil, wanted), "a first install")
+	require.Empty(t, gone(wanted, wanted))
+	installed := map[string]any{
+		"shares": map[string]any{"roms": nil, "photos": map[string]any{}, "music": map[string]any{}},
+		"users":  map[string]any{"alice": nil, "bob": nil},
+		"nodes":  map[string]any{"box": nil, "attic": nil},
+	}
+	require.Equal(t, []diff.Change{
+		{Effect: diff.Data, Verb: "delete", Kind: "Share", Name: "music", Why: []string{"share music is no longer served; what it holds stays on the disks, in shares/music"}},
+		{Effect: diff.Data, Verb: "delete", Kind: "Share", Name: "photos", Why: []string{"share photos is no longer served; what it holds stays on the disks, in shares/photos"}},
+		{Effect: diff.Withdraws, Verb: "delete", Kind: "Person", Name: "bob", Why: []string{"bob may no longer log in; what belongs to them stays"}},
+		{Effect: diff.Withdraws, Verb: "delete", Kind: "Board", Name: "attic", Why: []string{"attic is no longer a board of the NAS; what its disk holds stays there, and changes no more"}},
+	}, gone(installed, wanted))
+	require.Len(t, gone(installed, nil), 7, "nothing is wanted any more")
+	require.Len(t, gone(map[string]any{"shares": map[string]any{"roms": nil}}, map[string]any{"shares": map[string]any{"roms": nil}}), 1, "turned off by values")
 }
 
 func TestOtherDiskOrOwnerThanTheInstalledCloudsIsRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/cloud"
@@ -9,7 +10,9 @@ import (
 )
 
 // Diff asks the cluster what Run would change in its releases, and changes
-// nothing. A Run after it also changes back what was changed by hand. Secrets and namespaces, which are no release's, are left out.
+// nothing; shares, people and boards that go are among it. A Run after it also
+// changes back what was changed by hand. Secrets and namespaces, which are no
+// release's, are left out.
 func (u *Up) Diff(ctx context.Context) ([]diff.Change, error) {
 	releases, err := cloud.Releases(u.Cluster, u.Library, u.Overlay)
 	if err != nil {
@@ -42,7 +45,11 @@ func (u *Up) Diff(ctx context.Context) ([]diff.Change, error) {
 		}
 		changes := diff.Compare(objects)
 		u.edited[r.Name] = len(changes) > 0
-		all = append(all, changes...)
+		gone, err := whatGoes(installed, r)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.Concat(all, changes, gone)
 	}
 	diff.Sort(all)
 	return all, nil

@@ -9,12 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/cloud"
@@ -259,43 +256,16 @@ func (u *Up) release(ctx context.Context, r cloud.Release) error {
 	})
 }
 
-// sayWhatGoes tells of the shares, people and boards that the cloud has and the file
-// no longer names: a line that was deleted by mistake must not go unnoticed.
+// sayWhatGoes tells of the shares, people and boards that go.
 func (u *Up) sayWhatGoes(s *term.Step, releases *chart.Releases, r cloud.Release) error {
-	if r.Name != config.Release {
-		return nil
-	}
-	for _, kind := range []struct{ field, line string }{
-		{"shares", "share %s is no longer served; what it holds stays on the disks, in " + config.SharesDirectory + "/%[1]s"},
-		{"users", "%s may no longer log in; what belongs to them stays"},
-		{"nodes", "%s is no longer a board of the NAS; what its disk holds stays there, and changes no more"},
-	} {
-		before, err := releases.Value(r.Name, values.ChartDNAS+"."+kind.field)
-		if err != nil {
-			return err
-		}
-		for _, name := range removedKeys(before, r.Values, values.ChartDNAS, kind.field) {
-			u.changed("  "+kind.line, name)
-			if !u.DryRun {
-				s.Say(kind.line, name)
-			}
+	gone, err := whatGoes(releases, r)
+	for _, c := range gone {
+		u.changed("  %s", c.Why[0])
+		if !u.DryRun {
+			s.Say("%s", c.Why[0])
 		}
 	}
-	return nil
-}
-
-// removedKeys are those of the object before that the one at a path of after
-// doesn't have.
-func removedKeys(before any, after map[string]any, path ...string) (removed []string) {
-	had, _ := before.(map[string]any)
-	has, _, _ := unstructured.NestedFieldNoCopy(after, path...)
-	now, _ := has.(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(had)) {
-		if _, stays := now[name]; !stays {
-			removed = append(removed, name)
-		}
-	}
-	return removed
+	return err
 }
 
 // removeRelease takes away a release that the file has no use for any more.

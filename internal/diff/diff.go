@@ -26,12 +26,14 @@ type Effect string
 
 // The effects, from good to bad.
 const (
-	Harmless Effect = "harmless"
-	Restarts Effect = "restarts pods"
-	Data     Effect = "moves or drops data"
+	Harmless  Effect = "harmless"
+	Restarts  Effect = "restarts pods"
+	Withdraws Effect = "takes access away"
+	Data      Effect = "moves or drops data"
 )
 
-// Change is what happens to one object.
+// Change is what happens to one object, or to a share, person or board of the
+// cloud.
 type Change struct {
 	Effect Effect `json:"effect"`
 	Verb   string `json:"verb"` // create, update, delete, or keep for what a release leaves behind
@@ -40,7 +42,7 @@ type Change struct {
 	// Namespace is empty for objects of the whole cluster.
 	Namespace string  `json:"namespace,omitempty"`
 	Fields    []Field `json:"fields,omitempty"` // of an update
-	// Why says what is lost or moved; empty for other effects.
+	// Why says what is lost, moved or taken away; empty for other effects.
 	Why []string `json:"why,omitempty"`
 }
 
@@ -61,7 +63,8 @@ func Compare(objects []Object) []Change {
 	changes := []Change{}
 	mask := newMask()
 	for _, o := range objects {
-		if change, is := o.change(mask); is {
+		o = Object{mask.object(declared(o.Before)), mask.object(declared(o.After)), mask.refusal(o.Refused)}
+		if change, is := o.change(); is {
 			changes = append(changes, change)
 		}
 	}
@@ -71,13 +74,13 @@ func Compare(objects []Object) []Change {
 
 // Sort sorts changes by effect and then by name.
 func Sort(changes []Change) {
-	order := []Effect{Harmless, Restarts, Data}
+	order := []Effect{Harmless, Restarts, Withdraws, Data}
 	slices.SortFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Effect), slices.Index(order, b.Effect)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-func (o Object) change(mask *mask) (Change, bool) {
+func (o Object) change() (Change, bool) {
 	some := o.After
 	if some == nil {
 		some = o.Before
@@ -89,20 +92,17 @@ func (o Object) change(mask *mask) (Change, bool) {
 		c.Verb = "create"
 	case o.After == nil:
 		c.Verb = "delete"
-		if (&unstructured.Unstructured{Object: o.Before}).GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+		if kept(o.Before) {
 			c.Verb = "keep"
 		}
 	default:
 		c.Verb = "update"
-		c.Fields = fields(declared(o.Before), declared(o.After))
+		c.Fields = fields(o.Before, o.After)
 		if len(c.Fields) == 0 && o.Refused == "" {
 			return Change{}, false
 		}
 	}
 	c.Effect, c.Why = effect(c, o)
-	for i := range c.Fields {
-		mask.field(c.Kind, &c.Fields[i])
-	}
 	return c, true
 }
 
@@ -308,8 +308,9 @@ func join(path, key string) string {
 }
 
 // Pair puts the objects of two renderings together that are the same by kind and
-// name.
+// name. Lists are taken apart.
 func Pair(before, after []map[string]any) []Object {
+	before, after = apart(before), apart(after)
 	type identity struct{ group, kind, namespace, name string }
 	identify := func(object map[string]any) identity {
 		u := unstructured.Unstructured{Object: object}
@@ -331,4 +332,21 @@ func Pair(before, after []map[string]any) []Object {
 		}
 	}
 	return pairs
+}
+
+// apart are the objects of lists, as whoever applies them takes them.
+func apart(objects []map[string]any) (all []map[string]any) {
+	for _, object := range objects {
+		items, isList := object["items"].([]any)
+		if kind, _ := object["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+			all = append(all, object)
+			continue
+		}
+		for _, item := range items {
+			if object, is := item.(map[string]any); is {
+				all = append(all, apart([]map[string]any{object})...)
+			}
+		}
+	}
+	return all
 }

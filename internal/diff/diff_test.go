@@ -18,20 +18,22 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the archives expect")
 
-func object(t *testing.T, text []byte) map[string]any {
+func objects(t *testing.T, text []byte) (objects []map[string]any) {
 	t.Helper()
-	if strings.TrimSpace(string(text)) == "" {
-		return nil
+	for document := range strings.SplitSeq(string(text), "---\n") {
+		var value map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(document), &value))
+		if value != nil {
+			objects = append(objects, value)
+		}
 	}
-	var value map[string]any
-	require.NoError(t, yaml.Unmarshal(text, &value))
-	return value
+	return objects
 }
 
 var hashed = regexp.MustCompile(`secret [0-9a-f]{8}`)
 
-// TestEffects compares the two objects of each archive in testdata: before,
-// after, and, where the API server refuses, its words.
+// TestEffects compares the objects of each archive in testdata: before, after,
+// and, where the API server refuses, its words.
 func TestEffects(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -44,7 +46,11 @@ func TestEffects(t *testing.T) {
 			for _, f := range archive.Files {
 				of[f.Name] = f.Data
 			}
-			changes := diff.Compare([]diff.Object{{Before: object(t, of["before"]), After: object(t, of["after"]), Refused: strings.TrimSpace(string(of["refused"]))}})
+			pairs := diff.Pair(objects(t, of["before"]), objects(t, of["after"]))
+			for i := range pairs {
+				pairs[i].Refused = strings.TrimSpace(string(of["refused"]))
+			}
+			changes := diff.Compare(pairs)
 			got, err := yaml.Marshal(changes)
 			require.NoError(t, err)
 			got = hashed.ReplaceAll(got, []byte("secret HASH"))

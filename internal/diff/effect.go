@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/tmorin/homecloud/internal/immutable"
 )
 
 // workloads run pods, and are where a change of their template restarts them.
@@ -23,6 +26,26 @@ var holders = map[string]string{
 	"StorageClass":             "volumes can't be made or grown by it any more",
 	"VolumeSnapshot":           "the snapshot goes",
 	"VolumeSnapshotContent":    "the snapshot goes",
+
+	"Volume.longhorn.io": "what the volume holds goes", "Snapshot.longhorn.io": "the snapshot goes", "BackingImage.longhorn.io": "what the image holds goes",
+	"Backup.longhorn.io": "the backup goes", "BackupVolume.longhorn.io": "the backups of the volume go", "BackupBackingImage.longhorn.io": "the backup goes",
+	"CephCluster.ceph.rook.io": itsData, "CephBlockPool.ceph.rook.io": itsData, "CephFilesystem.ceph.rook.io": itsData, "CephObjectStore.ceph.rook.io": itsData,
+	"ObjectBucketClaim.objectbucket.io": itsData, "BucketClaim.objectstorage.k8s.io": itsData, "Bucket.objectstorage.k8s.io": itsData, "Tenant.minio.min.io": itsData,
+	"LogicalVolume.topolvm.io": itsData, "LVMVolume.local.openebs.io": itsData, "ZFSVolume.zfs.openebs.io": itsData,
+	"DataVolume.cdi.kubevirt.io": itsData, "VirtualMachine.kubevirt.io": itsData,
+	"Cluster.postgresql.cnpg.io": itsData, "Database.postgresql.cnpg.io": itsData, "postgresql.acid.zalan.do": itsData, "MariaDB.k8s.mariadb.com": itsData,
+	"Database.k8s.mariadb.com": itsData, "MongoDBCommunity.mongodbcommunity.mongodb.com": itsData, "Kafka.kafka.strimzi.io": itsData, "KafkaTopic.kafka.strimzi.io": itsData,
+}
+
+const itsData = "what it holds goes with it, unless its operator was told otherwise"
+
+// held says what goes with an object; empty: no data.
+func held(object map[string]any) string {
+	u := unstructured.Unstructured{Object: object}
+	if u.GetKind() == "StatefulSet" && retention(object, "whenDeleted") == "Delete" {
+		return "its volumes go with it"
+	}
+	return cmp.Or(holders[u.GetKind()], holders[u.GetKind()+"."+u.GroupVersionKind().Group])
 }
 
 // effect says what a change means.
@@ -32,7 +55,7 @@ func effect(c Change, o Object) (Effect, []string) {
 	}
 	switch c.Verb {
 	case "delete":
-		if why := holders[c.Kind]; why != "" {
+		if why := held(o.Before); why != "" {
 			return Data, []string{why}
 		}
 		if slices.Contains(workloads, c.Kind) {
@@ -66,6 +89,12 @@ func restarts(c Change) bool {
 
 // losses says what a change does to data; nil: nothing.
 func losses(c Change, o Object) (why []string) {
+	if fixed := changedImmutables(c.Kind, o); fixed != nil && c.Kind != "PersistentVolumeClaim" { // which has words of its own
+		why = append(why, "Kubernetes doesn't change it in place ("+strings.Join(fixed, ", ")+"); it would have to be deleted and made again")
+	}
+	if held(o.Before) != "" && kept(o.Before) && !kept(o.After) {
+		why = append(why, "it is no longer kept: from now on it goes with its release")
+	}
 	switch c.Kind {
 	case "PersistentVolumeClaim":
 		for _, f := range c.Fields {
@@ -83,12 +112,14 @@ func losses(c Change, o Object) (why []string) {
 				why = append(why, fmt.Sprintf("%s: it would be another place", f.Path))
 			}
 		}
-	case "StatefulSet":
-		for _, f := range c.Fields {
-			if strings.HasPrefix(f.Path, "spec.volumeClaimTemplates") {
-				why = append(why, f.Path+": existing volumes stay as they are, new ones differ")
-			}
+	case "StorageClass":
+		if o.Before["reclaimPolicy"] == "Retain" && o.After["reclaimPolicy"] != "Retain" {
+			why = append(why, "what its new volumes hold is deleted with their claims")
 		}
+	case "StatefulSet":
+		why = append(why, claims(o)...)
+	case "CustomResourceDefinition":
+		why = append(why, definition(c)...)
 	case "Secret":
 		for _, f := range c.Fields {
 			if (strings.HasPrefix(f.Path, "data") || strings.HasPrefix(f.Path, "stringData")) && f.After == nil {
@@ -96,71 +127,87 @@ func losses(c Change, o Object) (why []string) {
 			}
 		}
 	}
-	return slices.Concat(why, moved(o), changedHands(o))
+	return slices.Concat(why, moved(o), remounted(o), changedHands(o))
 }
 
-func smaller(f Field) bool {
-	was, err := resource.ParseQuantity(fmt.Sprint(f.Before))
-	is, wrong := resource.ParseQuantity(fmt.Sprint(f.After))
-	return err != nil || wrong != nil || is.Cmp(was) < 0
-}
-
-// volumePaths is where a workload keeps the volumes of its pods.
-var volumePaths = map[string][]string{
-	"Deployment": {"spec", "template", "spec", "volumes"}, "DaemonSet": {"spec", "template", "spec", "volumes"},
-	"StatefulSet": {"spec", "template", "spec", "volumes"}, "ReplicaSet": {"spec", "template", "spec", "volumes"},
-	"CronJob": {"spec", "jobTemplate", "spec", "template", "spec", "volumes"},
-}
-
-// passing are folders of the host that nobody keeps data in.
-var passing = regexp.MustCompile(`^/(run|dev|sys|proc|var/run|tmp)(/|$)`)
-
-// moved tells of volumes that a workload looks for elsewhere, or no more: the
-// data stays where it was, but isn't there for the pods.
-func moved(o Object) (why []string) {
-	path := volumePaths[(&unstructured.Unstructured{Object: o.Before}).GetKind()]
-	if path == nil || o.After == nil {
+// changedImmutables are the fields that change and can't. Helm deletes hooks
+// first.
+func changedImmutables(kind string, o Object) (changed []string) {
+	if _, isHook := (&unstructured.Unstructured{Object: o.After}).GetAnnotations()["helm.sh/hook"]; isHook {
 		return nil
 	}
-	is := places(o.After, path)
-	for name, place := range places(o.Before, path) {
-		switch now, has := is[name]; {
-		case has && now != place:
-			why = append(why, fmt.Sprintf("the volume %s is %s now, and was %s: what lies there isn't moved", name, now, place))
-		case !has && !hasPlace(is, place):
-			why = append(why, fmt.Sprintf("%s is no longer used: what lies there stays, but isn't served", place))
+	for _, path := range immutable.Fields(kind) {
+		was, _, _ := unstructured.NestedFieldNoCopy(o.Before, strings.Split(path, ".")...)
+		is, _, _ := unstructured.NestedFieldNoCopy(o.After, strings.Split(path, ".")...)
+		if !same(was, is) && (kind != "Service" || is != nil && is != "") {
+			changed = append(changed, path)
 		}
 	}
-	slices.Sort(why)
+	return changed
+}
+
+// kept says whether Helm leaves an object behind.
+func kept(object map[string]any) bool {
+	return (&unstructured.Unstructured{Object: object}).GetAnnotations()["helm.sh/resource-policy"] == "keep"
+}
+
+// claims says what a change does to the volumes that a StatefulSet makes.
+func claims(o Object) (why []string) {
+	for _, when := range [][2]string{{"whenDeleted", "deleted"}, {"whenScaled", "scaled down"}} {
+		if retention(o.Before, when[0]) != "Delete" && retention(o.After, when[0]) == "Delete" {
+			why = append(why, "its volumes go when it is "+when[1]+", from now on")
+		}
+	}
+	if was, is := replicas(o.Before), replicas(o.After); is < was && retention(o.After, "whenScaled") == "Delete" {
+		why = append(why, fmt.Sprintf("the volumes of the pods that go, %v of %v, are deleted", was-is, was))
+	}
 	return why
 }
 
-func hasPlace(volumes map[string]string, place string) bool {
-	for _, other := range volumes {
-		if other == place {
+func retention(set map[string]any, when string) string {
+	policy, _, _ := unstructured.NestedString(set, "spec", "persistentVolumeClaimRetentionPolicy", when)
+	return policy
+}
+
+func replicas(set map[string]any) float64 {
+	value, _, _ := unstructured.NestedFieldNoCopy(set, "spec", "replicas")
+	if n, is := asFloat(value); is {
+		return n
+	}
+	return 1
+}
+
+var (
+	definedVersion  = regexp.MustCompile(`^spec\.versions(\[name=[^\]]*\])?$`)
+	definedProperty = regexp.MustCompile(`openAPIV3Schema(\..*)?\.properties(\.[^.\]]+|\["[^"]*"\])?$`)
+)
+
+// definition says what objects of a kind lose.
+func definition(c Change) (why []string) {
+	for _, f := range c.Fields {
+		switch {
+		case f.After != nil:
+		case definedVersion.MatchString(f.Path):
+			why = append(why, f.Path+": objects that are stored in this version can't be read any more")
+		case definedProperty.MatchString(f.Path), strings.Contains(f.Path, "openAPIV3Schema") && holdsProperties(f.Before):
+			why = append(why, f.Path+": what objects have in it is dropped when they are written")
+		}
+	}
+	return why
+}
+
+func holdsProperties(schema any) bool {
+	fields, _ := schema.(map[string]any)
+	for key, value := range fields {
+		if key == "properties" || holdsProperties(value) {
 			return true
 		}
 	}
 	return false
 }
 
-// places are where the volumes that keep data are, by name.
-func places(object map[string]any, path []string) map[string]string {
-	volumes, _, _ := unstructured.NestedSlice(object, path...)
-	found := map[string]string{}
-	for _, entry := range volumes {
-		volume, _ := entry.(map[string]any)
-		name, _ := volume["name"].(string)
-		if claim, has, _ := unstructured.NestedString(volume, "persistentVolumeClaim", "claimName"); has {
-			found[name] = "the claim " + claim
-		}
-		if host, has, _ := unstructured.NestedString(volume, "hostPath", "path"); has && !passing.MatchString(host) {
-			found[name] = "the folder " + host
-		}
-		if server, has, _ := unstructured.NestedString(volume, "nfs", "server"); has {
-			export, _, _ := unstructured.NestedString(volume, "nfs", "path")
-			found[name] = "the export " + server + ":" + export
-		}
-	}
-	return found
+func smaller(f Field) bool {
+	was, err := resource.ParseQuantity(fmt.Sprint(f.Before))
+	is, wrong := resource.ParseQuantity(fmt.Sprint(f.After))
+	return err != nil || wrong != nil || is.Cmp(was) < 0
 }
