@@ -112,7 +112,7 @@ func cluster(daemon *metav1.ObjectMeta, secrets ...corev1.Secret) *httptest.Serv
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": append([]corev1.Secret{}, secrets...)}
 		case r.URL.Path == "/apis/apps/v1/namespaces/"+config.Release+"/daemonsets":
 			answer = object{"kind": "DaemonSetList", "apiVersion": "apps/v1", "items": daemons}
-		case strings.HasPrefix(r.URL.Path, "/apis/apps/v1/namespaces/"):
+		case strings.HasPrefix(r.URL.Path, "/apis/apps/v1/namespaces/") && strings.Count(r.URL.Path, "/") == 6: // a list
 			answer = object{"kind": "List", "apiVersion": "v1", "items": []object{}}
 		case strings.HasSuffix(r.URL.Path, "/secrets"):
 			answer = object{"kind": "SecretList", "apiVersion": "v1", "items": []object{}}
