@@ -112,7 +112,7 @@ func checkHookOrder(r *run) {
 
 func checkHookJobs(r *run) {
 	for _, o := range r.objects {
-		if o.kind != "Job" || o.hooks() == nil || o.isTest() {
+		if !o.is("Job") || o.hooks() == nil || o.isTest() {
 			continue
 		}
 		generated, _, _ := unstructured.NestedString(o.value, "metadata", "generateName")

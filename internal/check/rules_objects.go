@@ -74,7 +74,7 @@ func checkNames(r *run) {
 		case o.name == "" && generated == "":
 			r.found(o, "has no name")
 		case o.name != "":
-			for _, problem := range nameProblems(o.kind, o.name) {
+			for _, problem := range o.nameProblems() {
 				r.found(o, "name %q: %s", o.name, problem)
 			}
 		}
@@ -97,11 +97,7 @@ func checkDuplicates(r *run) {
 		if o.name == "" {
 			continue
 		}
-		group, _, has := strings.Cut(o.apiVersion, "/")
-		if !has {
-			group = ""
-		}
-		id := strings.Join([]string{group, o.kind, o.namespace, o.name}, " ")
+		id := strings.Join([]string{groupOf(o.apiVersion), o.kind, o.namespace, o.name}, " ")
 		if first := seen[id]; first != nil {
 			r.found(o, "is rendered by %s, too", first.source)
 			continue
@@ -168,7 +164,7 @@ func lists(value any, path, pattern string, found func(path, pattern string, ent
 func checkDefinitions(r *run) {
 	made := map[string]*object{}
 	for _, o := range r.objects {
-		if o.kind != "CustomResourceDefinition" {
+		if !o.is("CustomResourceDefinition") {
 			continue
 		}
 		group, _, _ := unstructured.NestedString(o.value, "spec", "group")
@@ -176,8 +172,7 @@ func checkDefinitions(r *run) {
 		made[group+" "+kind] = o
 	}
 	for _, o := range r.objects {
-		group, _, _ := strings.Cut(o.apiVersion, "/")
-		definition := made[group+" "+o.kind]
+		definition := made[groupOf(o.apiVersion)+" "+o.kind]
 		if definition == nil || slices.ContainsFunc(o.hooks(), func(h string) bool { return strings.HasPrefix(h, "post-") }) {
 			continue
 		}
@@ -187,7 +182,7 @@ func checkDefinitions(r *run) {
 
 func checkClaims(r *run) {
 	for _, o := range r.objects {
-		if o.kind == "PersistentVolumeClaim" && o.hooks() == nil && o.annotation("helm.sh/resource-policy") != "keep" {
+		if o.is("PersistentVolumeClaim") && o.hooks() == nil && o.annotation("helm.sh/resource-policy") != "keep" {
 			r.found(o, "goes with the release")
 		}
 	}

@@ -248,15 +248,15 @@ func checkTokens(r *run) {
 	bound := map[string]bool{}      // accounts that have a role in this release
 	automounts := map[string]bool{} // what accounts of this release say of themselves
 	for _, o := range r.objects {
-		switch o.kind {
-		case "RoleBinding", "ClusterRoleBinding":
+		switch {
+		case o.is("RoleBinding", "ClusterRoleBinding"):
 			subjects, _ := o.value["subjects"].([]any)
 			for _, s := range subjects {
 				if s, is := s.(map[string]any); is && s["kind"] == "ServiceAccount" {
 					bound[fmt.Sprint(s["name"])] = true
 				}
 			}
-		case "ServiceAccount":
+		case o.is("ServiceAccount"):
 			if mounts, says := o.value["automountServiceAccountToken"].(bool); says {
 				automounts[o.name] = mounts
 			}
@@ -287,7 +287,7 @@ func checkPolicies(r *run) {
 			continue
 		}
 		if !slices.ContainsFunc(r.objects, func(p *object) bool {
-			return p.kind == "NetworkPolicy" && p.namespace == o.namespace && selects(p.value, o.pod.Labels, "spec", "podSelector")
+			return p.is("NetworkPolicy") && p.namespace == o.namespace && p.selects(o.pod.Labels)
 		}) {
 			r.found(o, "no NetworkPolicy selects its pods")
 		}

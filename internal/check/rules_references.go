@@ -14,9 +14,12 @@ import (
 )
 
 var referenceRules = []Rule{
-	{ID: "selector", Severity: Error, Summary: "Selectors select the pods that they are for",
-		Why:  "a workload whose selector doesn't select its own pods is refused; a Service that selects none serves nobody",
+	{ID: "selector", Severity: Error, Summary: "Workloads select their own pods",
+		Why:  "the API server refuses it",
 		Mend: "write the same labels in the selector and in the pods", check: whenComplete(checkSelectors)},
+	{ID: "selected-pods", Severity: Warning, Summary: "Services, NetworkPolicies and PodDisruptionBudgets select pods of the release",
+		Why:  "a Service that selects none serves nobody, and a policy that selects none protects nobody",
+		Mend: "write the labels of the pods; where an operator makes them, say so with an annotation", check: whenComplete(checkSelected)},
 	{ID: "port", Severity: Error, Summary: "Ports that are named are there",
 		Why:  "the Service, probe or Ingress leads nowhere",
 		Mend: "name a port of the container or of the Service", check: whenComplete(checkPorts)},
@@ -41,12 +44,18 @@ func whenComplete(judge func(*run)) func(*run) {
 	}
 }
 
-// selects says whether a selector in an object matches labels. One that is
-// empty selects everything, one that isn't there nothing.
-func selects(value map[string]any, of map[string]string, path ...string) bool {
-	raw, has, _ := unstructured.NestedFieldNoCopy(value, path...)
-	if !has || raw == nil {
-		return false
+// selects says whether an object's selector matches labels. One that is empty
+// selects everything, one that isn't there nothing; a NetworkPolicy's that isn't
+// there is empty.
+func (o *object) selects(of map[string]string) bool {
+	isPolicy := o.is("NetworkPolicy")
+	field := "selector"
+	if isPolicy {
+		field = "podSelector"
+	}
+	raw, _, _ := unstructured.NestedFieldNoCopy(o.value, "spec", field)
+	if raw == nil {
+		return isPolicy
 	}
 	text, err := json.Marshal(raw)
 	if err != nil {
@@ -77,22 +86,26 @@ func (r *run) servicePods(service *object) (found []*object, selecting bool) {
 
 func checkSelectors(r *run) {
 	for _, o := range r.objects {
-		switch o.kind {
-		case "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet":
-			if o.pod != nil && strings.HasPrefix(o.apiVersion, "apps/") && !selects(o.value, o.pod.Labels, "spec", "selector") {
-				r.found(o, "its selector doesn't select its own pods")
-			}
-		case "Service":
-			if pods, selecting := r.servicePods(o); selecting && pods == nil && o.apiVersion == "v1" {
-				r.found(o, "selects no pod of this release")
-			}
-		case "PodDisruptionBudget", "NetworkPolicy":
-			field := map[string]string{"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}[o.kind]
-			if !slices.ContainsFunc(r.objects, func(p *object) bool {
-				return p.pod != nil && p.namespace == o.namespace && selects(o.value, p.pod.Labels, "spec", field)
-			}) && !selects(o.value, nil, "spec", field) {
-				r.found(o, "selects no pod of this release")
-			}
+		if o.is("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet") && o.pod != nil && !o.selects(o.pod.Labels) {
+			r.found(o, "its selector doesn't select its own pods")
+		}
+	}
+}
+
+func checkSelected(r *run) {
+	for _, o := range r.objects {
+		found := true
+		switch {
+		case o.is("Service"):
+			pods, selecting := r.servicePods(o)
+			found = pods != nil || !selecting
+		case o.is("PodDisruptionBudget", "NetworkPolicy"):
+			found = o.selects(nil) || slices.ContainsFunc(r.objects, func(p *object) bool {
+				return p.pod != nil && p.namespace == o.namespace && o.selects(p.pod.Labels)
+			})
+		}
+		if !found {
+			r.found(o, "selects no pod of this release")
 		}
 	}
 }
@@ -100,9 +113,9 @@ func checkSelectors(r *run) {
 func checkPorts(r *run) {
 	for _, o := range r.objects {
 		switch {
-		case o.kind == "Service" && o.apiVersion == "v1":
+		case o.is("Service"):
 			r.servicePorts(o)
-		case o.kind == "Ingress":
+		case o.is("Ingress"):
 			r.ingressPorts(o)
 		case o.pod != nil:
 			o.containers(func(c *corev1.Container, where string, _ bool) {
@@ -141,12 +154,18 @@ func (r *run) servicePorts(service *object) {
 		if !isName {
 			continue
 		}
+		named := false
+		var served []string
 		for _, o := range pods {
-			named := false
-			o.containers(func(c *corev1.Container, _ string, _ bool) { named = named || hasPort(c, name) })
-			if !named && !o.partial {
-				r.found(service, "leads to the port %s, which no container of %s names", name, o)
+			if o.hooks() != nil || o.is("Job", "CronJob") { // with the labels of what they work for
+				continue
 			}
+			served = append(served, o.String())
+			o.containers(func(c *corev1.Container, _ string, _ bool) { named = named || hasPort(c, name) })
+			named = named || o.partial
+		}
+		if served != nil && !named {
+			r.found(service, "leads to the port %s, which no container of %s names", name, strings.Join(served, " or "))
 		}
 	}
 }
@@ -192,7 +211,7 @@ func backends(value any, found func(service string, port any)) {
 
 func (r *run) find(kind, name, namespace string) *object {
 	for _, o := range r.objects {
-		if o.kind == kind && o.name == name && o.namespace == namespace {
+		if o.is(kind) && o.name == name && o.namespace == namespace {
 			return o
 		}
 	}
