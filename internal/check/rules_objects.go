@@ -49,6 +49,11 @@ func checkSchemas(r *run) {
 		for _, problem := range result.Problems {
 			r.found(o, "%s", problem)
 		}
+		if result.Problems == nil { // else the same mistake may be told twice
+			for _, err := range o.refused() {
+				r.found(o, "%s", err)
+			}
+		}
 		if result.Unknown {
 			r.add(Finding{Rule: ruleNoSchema, Object: o.String(), Source: o.source, Text: fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind)})
 		}

@@ -119,26 +119,14 @@ func checkPorts(r *run) {
 			r.ingressPorts(o)
 		case o.pod != nil:
 			o.containers(func(c *corev1.Container, where string, _ bool) {
-				for name, probe := range map[string]*corev1.Probe{"livenessProbe": c.LivenessProbe, "readinessProbe": c.ReadinessProbe, "startupProbe": c.StartupProbe} {
-					if port := probePort(probe); port != "" && !hasPort(c, port) {
-						r.found(o, "%s: %s asks for the port %s, which the container doesn't name", where, name, port)
+				for _, h := range handlersOf(c) {
+					if h.port != nil && h.port.Type == intstr.String && !hasPort(c, h.port.StrVal) {
+						r.found(o, "%s: %s asks for the port %s, which the container doesn't name", where, strings.Join(h.name, "."), h.port.StrVal)
 					}
 				}
 			})
 		}
 	}
-}
-
-// probePort is the name of the port that a probe asks; empty: it has a number.
-func probePort(probe *corev1.Probe) string {
-	switch {
-	case probe == nil:
-	case probe.HTTPGet != nil && probe.HTTPGet.Port.Type == intstr.String:
-		return probe.HTTPGet.Port.StrVal
-	case probe.TCPSocket != nil && probe.TCPSocket.Port.Type == intstr.String:
-		return probe.TCPSocket.Port.StrVal
-	}
-	return ""
 }
 
 func hasPort(c *corev1.Container, name string) bool {
@@ -359,10 +347,16 @@ func checkVolumes(r *run) {
 			declared = append(declared, name)
 		}
 		o.containers(func(c *corev1.Container, where string, _ bool) {
-			for _, mount := range c.VolumeMounts {
-				if !slices.Contains(declared, mount.Name) {
-					r.found(o, "%s: mounts %s, which is no volume of the pod", where, mount.Name)
+			mounted := func(name string) {
+				if !slices.Contains(declared, name) {
+					r.found(o, "%s: mounts %s, which is no volume of the pod", where, name)
 				}
+			}
+			for _, mount := range c.VolumeMounts {
+				mounted(mount.Name)
+			}
+			for _, device := range c.VolumeDevices {
+				mounted(device.Name)
 			}
 		})
 	}
