@@ -2,19 +2,26 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"text/template/parse"
 
+	"helm.sh/helm/v3/pkg/release"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/tmorin/homecloud/internal/config"
 )
 
 var gitopsRules = []Rule{
 	{ID: "template-function", Severity: Warning, Summary: "Templates use no chance, no clock and no look-up",
 		Why:  "Argo CD and `helm template` render without a cluster and at every comparison: passwords change, look-ups find nothing",
 		Mend: "take such values from a Secret that is made once, or from the values", check: checkFunctions},
-	{ID: "hook-order", Severity: Error, Summary: "Hooks that come before the release don't need it",
-		Why:  "a pre-install hook runs before the release's own objects exist; so does a pre-upgrade hook at Argo CD's first synchronisation",
-		Mend: "make what it needs a hook with a smaller weight, or run it as post-install, post-upgrade", check: checkHookOrder},
+	{ID: "hook", Severity: Error, Summary: "Hooks are annotated with what Helm knows",
+		Why:  "Helm leaves out an object whose hook it doesn't know, and takes another weight or policy, without a word",
+		Mend: "correct the annotation", check: checkHookWords},
+	{ID: "hook-order", Severity: Error, Summary: "What a pod needs comes before it, and stays",
+		Why:  "a pre-install hook runs before the release's own objects exist (so does a pre-upgrade hook at Argo CD's first synchronisation), and with --wait a post-install hook runs when all pods are ready",
+		Mend: "give what it needs an earlier hook, a smaller weight or no hook-succeeded, or run it later", check: checkHookOrder},
 	{ID: "hook-job", Severity: Warning, Summary: "Jobs that are hooks make room for the next one",
 		Why:  "a Job can't be changed: the next upgrade fails while the last one's is there",
 		Mend: "annotate it with helm.sh/hook-delete-policy: before-hook-creation", check: checkHookJobs},
@@ -94,18 +101,94 @@ func branches(n *parse.BranchNode, found func(*parse.IdentifierNode)) {
 	identifiers(n.ElseList, found)
 }
 
+// A release comes in these turns, hooks of one turn by their weight.
+const (
+	before  = iota // hooks before the release
+	within         // the release's own objects
+	after          // hooks after the release
+	another        // on another occasion: a test, a deletion
+)
+
+// turn is when an object comes; what is no number as weight is 0 to Helm.
+func (o *object) turn() (turn, weight int) {
+	hooks := o.hooks()
+	weight, _ = strconv.Atoi(o.annotation("helm.sh/hook-weight"))
+	switch {
+	case hooks == nil:
+		return within, 0
+	case slices.Contains(hooks, "pre-install") || slices.Contains(hooks, "pre-upgrade"):
+		return before, weight
+	case slices.Contains(hooks, "post-install") || slices.Contains(hooks, "post-upgrade"):
+		return after, weight
+	}
+	return another, weight
+}
+
 func checkHookOrder(r *run) {
 	for _, o := range r.objects {
-		if o.pod == nil || !slices.ContainsFunc(o.hooks(), func(h string) bool { return h == "pre-install" || h == "pre-upgrade" }) {
+		turn, weight := o.turn()
+		if o.pod == nil || turn == another {
 			continue
 		}
 		told := map[string]bool{}
 		for _, n := range o.needs() {
 			needed := r.find(n.kind, n.name, o.namespace)
-			if needed != nil && needed.hooks() == nil && !told[needed.String()] {
-				told[needed.String()] = true
-				r.found(o, "is a %s hook and needs the %s, which comes after it", strings.Join(o.hooks(), ", "), needed)
+			if needed == nil || told[needed.String()] {
+				continue
 			}
+			comes, then := needed.turn()
+			problem := ""
+			switch {
+			case comes == another:
+				problem = "is only there as a " + strings.Join(needed.hooks(), ", ") + " hook"
+			case comes > turn && turn == within: // with --wait neither goes on
+				problem = "is a " + strings.Join(needed.hooks(), ", ") + " hook and comes when its pods are ready"
+			case comes > turn || comes == turn && then > weight:
+				problem = "comes after it"
+			case comes < turn && strings.Contains(needed.annotation("helm.sh/hook-delete-policy"), string(release.HookSucceeded)):
+				problem = "Helm deletes before that (hook-succeeded)"
+			default:
+				continue
+			}
+			told[needed.String()] = true
+			needs := "needs the " + needed.String() + ", which " + problem
+			if turn != within {
+				needs = "is a " + strings.Join(o.hooks(), ", ") + " hook and " + needs
+			}
+			r.found(o, "%s", needs)
+		}
+	}
+}
+
+// Words of the annotations of hooks. Source: Helm's pkg/releaseutil, which
+// keeps its list to itself.
+var (
+	hookEvents = []string{string(release.HookPreInstall), string(release.HookPostInstall), string(release.HookPreDelete), string(release.HookPostDelete),
+		string(release.HookPreUpgrade), string(release.HookPostUpgrade), string(release.HookPreRollback), string(release.HookPostRollback),
+		string(release.HookTest), "test-success"}
+	hookPolicies = []string{string(release.HookSucceeded), string(release.HookFailed), string(release.HookBeforeHookCreation)}
+)
+
+func checkHookWords(r *run) {
+	for _, o := range r.objects {
+		for annotation, words := range map[string][]string{"helm.sh/hook": hookEvents, "helm.sh/hook-delete-policy": hookPolicies} {
+			written := o.annotation(annotation)
+			if written == "" {
+				continue
+			}
+			for _, word := range strings.Split(strings.ToLower(written), ",") {
+				if word = strings.TrimSpace(word); !slices.Contains(words, word) {
+					meant := config.Suggest(word, words)
+					if meant == "" {
+						meant = "one of " + strings.Join(words, ", ")
+					}
+					r.found(o, "%s: Helm knows no %q; did you mean %s?", annotation, word, meant)
+				}
+			}
+		}
+		weight := o.annotation("helm.sh/hook-weight")
+		if _, err := strconv.Atoi(weight); weight != "" && err != nil {
+			r.found(o, "helm.sh/hook-weight: %q is no whole number, and 0 to Helm", weight)
 		}
 	}
 }
