@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 )
 
 var podRules = []Rule{
@@ -54,7 +55,7 @@ var podRules = []Rule{
 		Mend: "set automountServiceAccountToken: false, or give the account the role it needs in this chart", check: checkTokens},
 	{ID: "network-policy", Severity: Warning, Summary: "A NetworkPolicy says who may reach each pod",
 		Why:  "every other pod of the cluster can",
-		Mend: "add a NetworkPolicy that selects the pod", check: whenComplete(checkPolicies)},
+		Mend: "add a NetworkPolicy that selects the pod and names who may reach it, or which ports", check: whenComplete(checkPolicies)},
 }
 
 // eachContainer judges every container.
@@ -286,10 +287,27 @@ func checkPolicies(r *run) {
 		if o.pod == nil || o.pod.Spec.HostNetwork || o.isTest() {
 			continue
 		}
-		if !slices.ContainsFunc(r.objects, func(p *object) bool {
-			return p.is("NetworkPolicy") && p.namespace == o.namespace && p.selects(o.pod.Labels)
-		}) {
-			r.found(o, "no NetworkPolicy selects its pods")
+		says, open := false, ""
+		for _, p := range r.objects {
+			if !p.is("NetworkPolicy") || p.namespace != o.namespace || !p.selects(o.pod.Labels) {
+				continue
+			}
+			policy, _ := as[networkingv1.NetworkPolicy](p.value)
+			if types := policy.Spec.PolicyTypes; len(types) > 0 && !slices.Contains(types, networkingv1.PolicyTypeIngress) {
+				continue
+			}
+			says = true
+			if slices.ContainsFunc(policy.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
+				return len(rule.From) == 0 && len(rule.Ports) == 0
+			}) {
+				open = p.String()
+			}
+		}
+		switch {
+		case !says:
+			r.found(o, "no NetworkPolicy of the type Ingress selects its pods")
+		case open != "": // what one allows no other takes away
+			r.found(o, "the %s lets everybody reach its pods", open)
 		}
 	}
 }
