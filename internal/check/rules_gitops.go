@@ -1,6 +1,7 @@
 package check
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,55 +38,98 @@ var fickle = map[string]string{
 }
 
 func checkFunctions(r *run) {
+	defined := map[string][]definition{}
+	var reached []string
 	templates := r.chart.Templates()
-	for _, name := range sortedKeys(templates) {
-		text := templates[name]
-		tree := parse.New(name)
+	for _, file := range sortedKeys(templates) {
+		tree := parse.New(file)
 		tree.Mode = parse.SkipFuncCheck
 		trees := map[string]*parse.Tree{}
-		if _, err := tree.Parse(text, "", "", trees); err != nil {
+		if _, err := tree.Parse(templates[file], "", "", trees); err != nil {
 			continue // it couldn't be rendered either
 		}
-		for _, one := range sortedKeys(trees) {
-			identifiers(trees[one].Root, func(node *parse.IdentifierNode) {
-				what := fickle[node.Ident]
-				if what == "" {
-					return
+		for _, name := range sortedKeys(trees) {
+			defined[name] = append(defined[name], definition{file, templates[file], trees[name].Root})
+			base := path.Base(file)
+			if name == file && !strings.HasPrefix(base, "_") && base != "NOTES.txt" || r.chart.IsLibrary() {
+				reached = append(reached, name)
+			}
+		}
+	}
+	// reached grows by what is included; a name that only rendering makes may be any.
+	for i := 0; i < len(reached); i++ {
+		for _, d := range defined[reached[i]] {
+			walk(d.root, func(node parse.Node) {
+				for _, name := range included(node, defined) {
+					if !slices.Contains(reached, name) {
+						reached = append(reached, name)
+					}
 				}
-				f := Finding{Rule: r.rule.ID, Source: name, Line: 1 + strings.Count(text[:node.Position()], "\n"), Text: node.Ident + " takes its result from " + what}
-				r.add(f)
+				if call, is := node.(*parse.IdentifierNode); is && fickle[call.Ident] != "" {
+					r.add(Finding{Rule: r.rule.ID, Source: d.file, Line: 1 + strings.Count(d.text[:call.Position()], "\n"),
+						Text: call.Ident + " takes its result from " + fickle[call.Ident]})
+				}
 			})
 		}
 	}
 }
 
-// identifiers calls back for every function that a template calls.
-func identifiers(node parse.Node, found func(*parse.IdentifierNode)) {
+// definition is a template: a file, or a part of one that has a name.
+type definition struct {
+	file, text string
+	root       *parse.ListNode
+}
+
+// included are the templates that a node may call.
+func included(node parse.Node, defined map[string][]definition) []string {
 	switch n := node.(type) {
-	case *parse.IdentifierNode:
-		found(n)
+	case *parse.TemplateNode:
+		return []string{n.Name}
+	case *parse.CommandNode:
+		if call, is := n.Args[0].(*parse.IdentifierNode); !is || call.Ident != "include" || len(n.Args) < 2 {
+			return nil
+		}
+		if name, is := n.Args[1].(*parse.StringNode); is {
+			return []string{name.Text}
+		}
+		var partials []string
+		for _, name := range sortedKeys(defined) {
+			if name != defined[name][0].file {
+				partials = append(partials, name)
+			}
+		}
+		return partials
+	}
+	return nil
+}
+
+// walk calls back for every node of a template.
+func walk(node parse.Node, found func(parse.Node)) {
+	switch n := node.(type) {
 	case *parse.ListNode:
 		if n != nil {
 			for _, inner := range n.Nodes {
-				identifiers(inner, found)
+				walk(inner, found)
 			}
 		}
-	case *parse.ActionNode:
-		identifiers(n.Pipe, found)
-	case *parse.TemplateNode:
-		identifiers(n.Pipe, found)
+		return
 	case *parse.PipeNode:
 		if n != nil {
 			for _, command := range n.Cmds {
-				identifiers(command, found)
+				walk(command, found)
 			}
 		}
+		return
+	case *parse.ActionNode:
+		walk(n.Pipe, found)
+	case *parse.TemplateNode:
+		walk(n.Pipe, found)
 	case *parse.CommandNode:
 		for _, argument := range n.Args {
-			identifiers(argument, found)
+			walk(argument, found)
 		}
 	case *parse.ChainNode:
-		identifiers(n.Node, found)
+		walk(n.Node, found)
 	case *parse.IfNode:
 		branches(&n.BranchNode, found)
 	case *parse.RangeNode:
@@ -93,12 +137,13 @@ func identifiers(node parse.Node, found func(*parse.IdentifierNode)) {
 	case *parse.WithNode:
 		branches(&n.BranchNode, found)
 	}
+	found(node)
 }
 
-func branches(n *parse.BranchNode, found func(*parse.IdentifierNode)) {
-	identifiers(n.Pipe, found)
-	identifiers(n.List, found)
-	identifiers(n.ElseList, found)
+func branches(n *parse.BranchNode, found func(parse.Node)) {
+	walk(n.Pipe, found)
+	walk(n.List, found)
+	walk(n.ElseList, found)
 }
 
 // A release comes in these turns, hooks of one turn by their weight.

@@ -32,7 +32,7 @@ var objectRules = []Rule{
 		Mend: "put the definition into crds/, or into a release of its own that comes before", check: checkDefinitions},
 	{ID: "pvc-keep", Severity: Error, Summary: "Volumes with data stay when the release goes",
 		Why:  "`helm uninstall` deletes the claim, and with it the data of most storage classes",
-		Mend: "annotate the claim with helm.sh/resource-policy: keep", check: checkClaims},
+		Mend: "annotate the claim with helm.sh/resource-policy: keep; leave whenDeleted of a StatefulSet out", check: checkClaims},
 }
 
 func checkSchemas(r *run) {
@@ -187,8 +187,14 @@ func checkDefinitions(r *run) {
 
 func checkClaims(r *run) {
 	for _, o := range r.objects {
-		if o.is("PersistentVolumeClaim") && o.hooks() == nil && o.annotation("helm.sh/resource-policy") != "keep" {
+		if o.hooks() != nil || o.annotation("helm.sh/resource-policy") == "keep" {
+			continue
+		}
+		switch deleted, _, _ := unstructured.NestedString(o.value, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"); {
+		case o.is("PersistentVolumeClaim"):
 			r.found(o, "goes with the release")
+		case o.is("StatefulSet") && deleted == "Delete":
+			r.found(o, "its claims go with the release: persistentVolumeClaimRetentionPolicy.whenDeleted is Delete")
 		}
 	}
 }
