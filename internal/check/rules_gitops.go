@@ -154,55 +154,73 @@ const (
 	another        // on another occasion: a test, a deletion
 )
 
-// turn is when an object comes; what is no number as weight is 0 to Helm.
-func (o *object) turn() (turn, weight int) {
+// turns are when an object comes, first things first, and its weight; what is
+// no number as weight is 0 to Helm.
+func (o *object) turns() (turns []int, weight int) {
 	hooks := o.hooks()
-	weight, _ = strconv.Atoi(o.annotation("helm.sh/hook-weight"))
-	switch {
-	case hooks == nil:
-		return within, 0
-	case slices.Contains(hooks, "pre-install") || slices.Contains(hooks, "pre-upgrade"):
-		return before, weight
-	case slices.Contains(hooks, "post-install") || slices.Contains(hooks, "post-upgrade"):
-		return after, weight
+	if hooks == nil {
+		return []int{within}, 0
 	}
-	return another, weight
+	weight, _ = strconv.Atoi(o.annotation("helm.sh/hook-weight"))
+	if slices.Contains(hooks, "pre-install") || slices.Contains(hooks, "pre-upgrade") {
+		turns = append(turns, before)
+	}
+	if slices.Contains(hooks, "post-install") || slices.Contains(hooks, "post-upgrade") {
+		turns = append(turns, after)
+	}
+	if turns == nil {
+		turns = append(turns, another)
+	}
+	return turns, weight
 }
 
 func checkHookOrder(r *run) {
 	for _, o := range r.objects {
-		turn, weight := o.turn()
-		if o.pod == nil || turn == another {
+		if o.pod == nil {
 			continue
 		}
 		told := map[string]bool{}
-		for _, n := range o.needs() {
-			needed := r.find(n.kind, n.name, o.namespace)
-			if needed == nil || told[needed.String()] {
-				continue
+		turns, weight := o.turns()
+		for _, turn := range turns {
+			for _, n := range o.needs() {
+				needed := r.find(n.kind, n.name, o.namespace)
+				if needed == nil || told[needed.String()] || turn == another {
+					continue
+				}
+				problem := needed.comesTooLate(turn, weight)
+				if problem == "" {
+					continue
+				}
+				told[needed.String()] = true
+				needs := "needs the " + needed.String() + ", which " + problem
+				if turn != within {
+					needs = "is a " + strings.Join(o.hooks(), ", ") + " hook and " + needs
+				}
+				r.found(o, "%s", needs)
 			}
-			comes, then := needed.turn()
-			problem := ""
-			switch {
-			case comes == another:
-				problem = "is only there as a " + strings.Join(needed.hooks(), ", ") + " hook"
-			case comes > turn && turn == within: // with --wait neither goes on
-				problem = "is a " + strings.Join(needed.hooks(), ", ") + " hook and comes when its pods are ready"
-			case comes > turn || comes == turn && then > weight:
-				problem = "comes after it"
-			case comes < turn && strings.Contains(needed.annotation("helm.sh/hook-delete-policy"), string(release.HookSucceeded)):
-				problem = "Helm deletes before that (hook-succeeded)"
-			default:
-				continue
-			}
-			told[needed.String()] = true
-			needs := "needs the " + needed.String() + ", which " + problem
-			if turn != within {
-				needs = "is a " + strings.Join(o.hooks(), ", ") + " hook and " + needs
-			}
-			r.found(o, "%s", needs)
 		}
 	}
+}
+
+// comesTooLate says why an object isn't there in a turn; empty: it is.
+func (o *object) comesTooLate(turn, weight int) string {
+	turns, own := o.turns()
+	first := turns[0]
+	switch {
+	case slices.Contains(turns, turn):
+		if own > weight {
+			return "comes after it"
+		}
+	case first == another:
+		return "is only there as a " + strings.Join(o.hooks(), ", ") + " hook"
+	case first > turn && turn == within: // with --wait neither goes on
+		return "is a " + strings.Join(o.hooks(), ", ") + " hook and comes when its pods are ready"
+	case first > turn:
+		return "comes after it"
+	case strings.Contains(o.annotation("helm.sh/hook-delete-policy"), string(release.HookSucceeded)):
+		return "Helm deletes before that (hook-succeeded)"
+	}
+	return ""
 }
 
 // Words of the annotations of hooks. Source: Helm's pkg/releaseutil, which

@@ -361,6 +361,7 @@ func hasKey(holder *object, key string) bool {
 
 // everywhere is what Kubernetes puts into each cluster and namespace by itself.
 var everywhere = []Provided{{Kind: "ConfigMap", Name: "kube-root-ca.crt", Keys: []string{"ca.crt"}},
+	{Kind: "Role", Name: "extension-apiserver-authentication-reader"},
 	{Kind: "ClusterRole", Name: "cluster-admin"}, {Kind: "ClusterRole", Name: "admin"}, {Kind: "ClusterRole", Name: "edit"}, {Kind: "ClusterRole", Name: "view"}}
 
 func (r *run) provided(kind, name string) *Provided {
