@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/tmorin/homecloud/internal/chart"
 )
 
@@ -37,9 +35,9 @@ func (r *run) again(first []chart.Document) {
 	}
 	mirrored, _ := r.read(second, r.with.Namespace)
 	for _, o := range mirrored {
-		o.containers(func(c *corev1.Container, where string, _ bool) {
-			if !strings.HasPrefix(c.Image, mirror+"/") {
-				r.add(Finding{Rule: ruleRegistry, Object: o.String(), Source: o.source, Text: where + ": the image " + c.Image + " doesn't follow it"})
+		o.images(func(image, where string) {
+			if !strings.HasPrefix(image, mirror+"/") {
+				r.add(Finding{Rule: ruleRegistry, Object: o.String(), Source: o.source, Text: where + ": the image " + image + " doesn't follow it"})
 			}
 		})
 	}

@@ -106,14 +106,16 @@ func edited(t *testing.T, archive *txtar.Archive) (now, before map[string]string
 	now = files()
 	for _, f := range archive.Files {
 		name, isEdit := strings.CutPrefix(f.Name, "edit ")
-		if !isEdit {
-			now[name] = string(f.Data)
-			continue
-		}
 		target := now
 		if earlier, is := strings.CutPrefix(name, "before "); is {
-			before = files()
+			if before == nil {
+				before = files()
+			}
 			target, name = before, earlier
+		}
+		if !isEdit {
+			target[name] = string(f.Data)
+			continue
 		}
 		edits := edit.FindAllStringSubmatch(string(f.Data), -1)
 		require.NotEmpty(t, edits, "%s", f.Data)

@@ -32,7 +32,7 @@ var objectRules = []Rule{
 		Mend: "put the definition into crds/, or into a release of its own that comes before", check: checkDefinitions},
 	{ID: "pvc-keep", Severity: Error, Summary: "Volumes with data stay when the release goes",
 		Why:  "`helm uninstall` deletes the claim, and with it the data of most storage classes",
-		Mend: "annotate the claim with helm.sh/resource-policy: keep", check: checkClaims},
+		Mend: "annotate the claim with helm.sh/resource-policy: keep; leave whenDeleted of a StatefulSet out", check: checkClaims},
 }
 
 func checkSchemas(r *run) {
@@ -48,6 +48,11 @@ func checkSchemas(r *run) {
 		}
 		for _, problem := range result.Problems {
 			r.found(o, "%s", problem)
+		}
+		if result.Problems == nil { // else the same mistake may be told twice
+			for _, err := range o.refused() {
+				r.found(o, "%s", err)
+			}
 		}
 		if result.Unknown {
 			r.add(Finding{Rule: ruleNoSchema, Object: o.String(), Source: o.source, Text: fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind)})
@@ -74,7 +79,7 @@ func checkNames(r *run) {
 		case o.name == "" && generated == "":
 			r.found(o, "has no name")
 		case o.name != "":
-			for _, problem := range nameProblems(o.kind, o.name) {
+			for _, problem := range o.nameProblems() {
 				r.found(o, "name %q: %s", o.name, problem)
 			}
 		}
@@ -97,11 +102,7 @@ func checkDuplicates(r *run) {
 		if o.name == "" {
 			continue
 		}
-		group, _, has := strings.Cut(o.apiVersion, "/")
-		if !has {
-			group = ""
-		}
-		id := strings.Join([]string{group, o.kind, o.namespace, o.name}, " ")
+		id := strings.Join([]string{groupOf(o.apiVersion), o.kind, o.namespace, o.name}, " ")
 		if first := seen[id]; first != nil {
 			r.found(o, "is rendered by %s, too", first.source)
 			continue
@@ -168,7 +169,7 @@ func lists(value any, path, pattern string, found func(path, pattern string, ent
 func checkDefinitions(r *run) {
 	made := map[string]*object{}
 	for _, o := range r.objects {
-		if o.kind != "CustomResourceDefinition" {
+		if !o.is("CustomResourceDefinition") {
 			continue
 		}
 		group, _, _ := unstructured.NestedString(o.value, "spec", "group")
@@ -176,8 +177,7 @@ func checkDefinitions(r *run) {
 		made[group+" "+kind] = o
 	}
 	for _, o := range r.objects {
-		group, _, _ := strings.Cut(o.apiVersion, "/")
-		definition := made[group+" "+o.kind]
+		definition := made[groupOf(o.apiVersion)+" "+o.kind]
 		if definition == nil || slices.ContainsFunc(o.hooks(), func(h string) bool { return strings.HasPrefix(h, "post-") }) {
 			continue
 		}
@@ -187,8 +187,14 @@ func checkDefinitions(r *run) {
 
 func checkClaims(r *run) {
 	for _, o := range r.objects {
-		if o.kind == "PersistentVolumeClaim" && o.hooks() == nil && o.annotation("helm.sh/resource-policy") != "keep" {
+		if o.hooks() != nil || o.annotation("helm.sh/resource-policy") == "keep" {
+			continue
+		}
+		switch deleted, _, _ := unstructured.NestedString(o.value, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"); {
+		case o.is("PersistentVolumeClaim"):
 			r.found(o, "goes with the release")
+		case o.is("StatefulSet") && deleted == "Delete":
+			r.found(o, "its claims go with the release: persistentVolumeClaimRetentionPolicy.whenDeleted is Delete")
 		}
 	}
 }

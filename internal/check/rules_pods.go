@@ -7,12 +7,16 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/imageset"
 )
 
 var podRules = []Rule{
 	{ID: "image-pinned", Severity: Error, Summary: "Images have a version",
 		Why:  "`latest`, or no tag, is another program tomorrow, on one board and not on the next",
-		Mend: "write a tag that isn't moved, or a digest", check: eachContainer(checkPinned)},
+		Mend: "write a tag that isn't moved, or a digest", check: checkPinned},
 	{ID: "resources", Severity: Warning, Summary: "Containers say how much memory and processor they need, and how much memory they may take",
 		Why:  "one container without a limit takes a small board down with it; without requests the scheduler overfills boards",
 		Mend: "set resources.requests.cpu, resources.requests.memory and resources.limits.memory", check: eachContainer(checkResources)},
@@ -30,7 +34,7 @@ var podRules = []Rule{
 		Mend: "set allowPrivilegeEscalation: false", check: eachContainer(checkEscalation)},
 	{ID: "capabilities", Severity: Warning, Summary: "Containers have no capabilities of root",
 		Why:  "the default set lets a container change owners, bind low ports and send raw packets",
-		Mend: "set capabilities: {drop: [ALL]}, and add by name what is needed", check: eachContainer(checkCapabilities)},
+		Mend: "set capabilities: {drop: [ALL]}; NET_BIND_SERVICE may be added, any other with an annotation that says why", check: eachContainer(checkCapabilities)},
 	{ID: "seccomp", Severity: Warning, Summary: "Containers are kept to the usual system calls",
 		Why:  "most ways out of a container go through calls that no usual program makes",
 		Mend: "set seccompProfile: {type: RuntimeDefault} in the pod's or the container's securityContext", check: eachContainer(checkSeccomp)},
@@ -54,7 +58,7 @@ var podRules = []Rule{
 		Mend: "set automountServiceAccountToken: false, or give the account the role it needs in this chart", check: checkTokens},
 	{ID: "network-policy", Severity: Warning, Summary: "A NetworkPolicy says who may reach each pod",
 		Why:  "every other pod of the cluster can",
-		Mend: "add a NetworkPolicy that selects the pod", check: whenComplete(checkPolicies)},
+		Mend: "add a NetworkPolicy that selects the pod and names who may reach it, or which ports", check: whenComplete(checkPolicies)},
 }
 
 // eachContainer judges every container.
@@ -84,19 +88,54 @@ func eachPod(judge func(pod *corev1.PodSpec) string) func(*run) {
 	}
 }
 
-func checkPinned(_ *object, c *corev1.Container, _ bool) string {
-	named, err := name.ParseReference(c.Image, name.WithDefaultTag(""))
-	if err != nil {
-		return fmt.Sprintf("the image %q is no reference: %v", c.Image, err)
+// moving are tags that name another image tomorrow.
+var moving = []string{"latest", "stable", "main", "master", "edge", "nightly", "dev", "develop", "unstable", "canary"}
+
+func checkPinned(r *run) {
+	for _, o := range r.objects {
+		o.images(func(image, where string) {
+			named, err := name.ParseReference(image, name.WithDefaultTag(""))
+			if err != nil {
+				r.found(o, "%s: the image %q is no reference: %v", where, image, err)
+				return
+			}
+			switch tag, is := named.(name.Tag); {
+			case !is: // a digest
+			case tag.TagStr() == "":
+				r.found(o, "%s: the image %s has no tag", where, image)
+			case slices.Contains(moving, tag.TagStr()):
+				r.found(o, "%s: the image %s moves", where, image)
+			}
+		})
 	}
-	switch tag, is := named.(name.Tag); {
-	case !is: // a digest
-	case tag.TagStr() == "":
-		return fmt.Sprintf("the image %s has no tag", c.Image)
-	case tag.TagStr() == "latest":
-		return fmt.Sprintf("the image %s moves", c.Image)
+}
+
+// images calls back for each image: of containers, of volumes, and those that
+// an operator runs for a kind of its own.
+func (o *object) images(found func(image, where string)) {
+	o.containers(func(c *corev1.Container, where string, _ bool) { found(c.Image, where) })
+	if o.pod != nil {
+		for _, v := range o.pod.Spec.Volumes {
+			if v.Image != nil {
+				found(v.Image.Reference, "volume "+v.Name)
+			}
+		}
+		return
 	}
-	return ""
+	if !strings.Contains(groupOf(o.apiVersion), ".") || o.is(o.kind) {
+		return
+	}
+	var set imageset.Set
+	if set.AddObjects([]chart.Document{{Source: o.source, Text: o.text}}) != nil {
+		return // what is no reference may be anything else
+	}
+	for _, image := range set.Images(nil) {
+		for _, component := range image.Components {
+			for _, written := range image.Written {
+				found(written, component.Container)
+			}
+		}
+	}
 }
 
 func checkResources(_ *object, c *corev1.Container, _ bool) string {
@@ -175,8 +214,10 @@ func checkCapabilities(o *object, c *corev1.Container, _ bool) string {
 	if !slices.Contains(capabilities.Drop, "ALL") {
 		return "keeps the default capabilities"
 	}
-	if len(capabilities.Add) > 0 {
-		return fmt.Sprintf("adds %s", joined(capabilities.Add))
+	// The level restricted of Pod Security lets a container bind low ports.
+	added := slices.DeleteFunc(slices.Clone(capabilities.Add), func(c corev1.Capability) bool { return c == "NET_BIND_SERVICE" })
+	if len(added) > 0 {
+		return fmt.Sprintf("adds %s", joined(added))
 	}
 	return ""
 }
@@ -248,15 +289,15 @@ func checkTokens(r *run) {
 	bound := map[string]bool{}      // accounts that have a role in this release
 	automounts := map[string]bool{} // what accounts of this release say of themselves
 	for _, o := range r.objects {
-		switch o.kind {
-		case "RoleBinding", "ClusterRoleBinding":
+		switch {
+		case o.is("RoleBinding", "ClusterRoleBinding"):
 			subjects, _ := o.value["subjects"].([]any)
 			for _, s := range subjects {
 				if s, is := s.(map[string]any); is && s["kind"] == "ServiceAccount" {
 					bound[fmt.Sprint(s["name"])] = true
 				}
 			}
-		case "ServiceAccount":
+		case o.is("ServiceAccount"):
 			if mounts, says := o.value["automountServiceAccountToken"].(bool); says {
 				automounts[o.name] = mounts
 			}
@@ -286,10 +327,27 @@ func checkPolicies(r *run) {
 		if o.pod == nil || o.pod.Spec.HostNetwork || o.isTest() {
 			continue
 		}
-		if !slices.ContainsFunc(r.objects, func(p *object) bool {
-			return p.kind == "NetworkPolicy" && p.namespace == o.namespace && selects(p.value, o.pod.Labels, "spec", "podSelector")
-		}) {
-			r.found(o, "no NetworkPolicy selects its pods")
+		says, open := false, ""
+		for _, p := range r.objects {
+			if !p.is("NetworkPolicy") || p.namespace != o.namespace || !p.selects(o.pod.Labels) {
+				continue
+			}
+			policy, _ := as[networkingv1.NetworkPolicy](p.value)
+			if types := policy.Spec.PolicyTypes; len(types) > 0 && !slices.Contains(types, networkingv1.PolicyTypeIngress) {
+				continue
+			}
+			says = true
+			if slices.ContainsFunc(policy.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
+				return len(rule.From) == 0 && len(rule.Ports) == 0
+			}) {
+				open = p.String()
+			}
+		}
+		switch {
+		case !says:
+			r.found(o, "no NetworkPolicy of the type Ingress selects its pods")
+		case open != "": // what one allows no other takes away
+			r.found(o, "the %s lets everybody reach its pods", open)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -14,17 +16,20 @@ import (
 )
 
 var referenceRules = []Rule{
-	{ID: "selector", Severity: Error, Summary: "Selectors select the pods that they are for",
-		Why:  "a workload whose selector doesn't select its own pods is refused; a Service that selects none serves nobody",
+	{ID: "selector", Severity: Error, Summary: "Workloads select their own pods",
+		Why:  "the API server refuses it",
 		Mend: "write the same labels in the selector and in the pods", check: whenComplete(checkSelectors)},
+	{ID: "selected-pods", Severity: Warning, Summary: "Services, NetworkPolicies and PodDisruptionBudgets select pods of the release",
+		Why:  "a Service that selects none serves nobody, and a policy that selects none protects nobody",
+		Mend: "write the labels of the pods; where an operator makes them, say so with an annotation", check: whenComplete(checkSelected)},
 	{ID: "port", Severity: Error, Summary: "Ports that are named are there",
 		Why:  "the Service, probe or Ingress leads nowhere",
 		Mend: "name a port of the container or of the Service", check: whenComplete(checkPorts)},
 	{ID: "reference", Severity: Error, Summary: "Keys that pods read are in the Secret or ConfigMap",
 		Why:  "the container never starts",
 		Mend: "correct the key, or mark the reference as optional", check: whenComplete(checkKeys)},
-	{ID: "outside-reference", Severity: Warning, Summary: "Secrets, ConfigMaps, claims and accounts come with the release or are provided",
-		Why:  "the pod waits for it for ever when nobody made it before",
+	{ID: "outside-reference", Severity: Warning, Summary: "What pods, roles and autoscalers name comes with the release or is provided",
+		Why:  "the pod waits for it for ever, or the rule has no effect, when nobody made it before",
 		Mend: "render it, let the values name it (existingSecret), or say with --provided that it is there", check: whenComplete(checkOutside)},
 	{ID: "volume", Severity: Error, Summary: "Volumes that are mounted are there",
 		Why:  "the API server refuses the pod",
@@ -41,12 +46,18 @@ func whenComplete(judge func(*run)) func(*run) {
 	}
 }
 
-// selects says whether a selector in an object matches labels. One that is
-// empty selects everything, one that isn't there nothing.
-func selects(value map[string]any, of map[string]string, path ...string) bool {
-	raw, has, _ := unstructured.NestedFieldNoCopy(value, path...)
-	if !has || raw == nil {
-		return false
+// selects says whether an object's selector matches labels. One that is empty
+// selects everything, one that isn't there nothing; a NetworkPolicy's that isn't
+// there is empty.
+func (o *object) selects(of map[string]string) bool {
+	isPolicy := o.is("NetworkPolicy")
+	field := "selector"
+	if isPolicy {
+		field = "podSelector"
+	}
+	raw, _, _ := unstructured.NestedFieldNoCopy(o.value, "spec", field)
+	if raw == nil {
+		return isPolicy
 	}
 	text, err := json.Marshal(raw)
 	if err != nil {
@@ -77,22 +88,26 @@ func (r *run) servicePods(service *object) (found []*object, selecting bool) {
 
 func checkSelectors(r *run) {
 	for _, o := range r.objects {
-		switch o.kind {
-		case "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet":
-			if o.pod != nil && strings.HasPrefix(o.apiVersion, "apps/") && !selects(o.value, o.pod.Labels, "spec", "selector") {
-				r.found(o, "its selector doesn't select its own pods")
-			}
-		case "Service":
-			if pods, selecting := r.servicePods(o); selecting && pods == nil && o.apiVersion == "v1" {
-				r.found(o, "selects no pod of this release")
-			}
-		case "PodDisruptionBudget", "NetworkPolicy":
-			field := map[string]string{"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}[o.kind]
-			if !slices.ContainsFunc(r.objects, func(p *object) bool {
-				return p.pod != nil && p.namespace == o.namespace && selects(o.value, p.pod.Labels, "spec", field)
-			}) && !selects(o.value, nil, "spec", field) {
-				r.found(o, "selects no pod of this release")
-			}
+		if o.is("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet") && o.pod != nil && !o.selects(o.pod.Labels) {
+			r.found(o, "its selector doesn't select its own pods")
+		}
+	}
+}
+
+func checkSelected(r *run) {
+	for _, o := range r.objects {
+		found := true
+		switch {
+		case o.is("Service"):
+			pods, selecting := r.servicePods(o)
+			found = pods != nil || !selecting
+		case o.is("PodDisruptionBudget", "NetworkPolicy"):
+			found = o.selects(nil) || slices.ContainsFunc(r.objects, func(p *object) bool {
+				return p.pod != nil && p.namespace == o.namespace && o.selects(p.pod.Labels)
+			})
+		}
+		if !found {
+			r.found(o, "selects no pod of this release")
 		}
 	}
 }
@@ -100,15 +115,17 @@ func checkSelectors(r *run) {
 func checkPorts(r *run) {
 	for _, o := range r.objects {
 		switch {
-		case o.kind == "Service" && o.apiVersion == "v1":
+		case o.is("Service"):
 			r.servicePorts(o)
-		case o.kind == "Ingress":
+		case o.is("Ingress"):
 			r.ingressPorts(o)
+		case o.is("NetworkPolicy"):
+			r.policyPorts(o)
 		case o.pod != nil:
 			o.containers(func(c *corev1.Container, where string, _ bool) {
-				for name, probe := range map[string]*corev1.Probe{"livenessProbe": c.LivenessProbe, "readinessProbe": c.ReadinessProbe, "startupProbe": c.StartupProbe} {
-					if port := probePort(probe); port != "" && !hasPort(c, port) {
-						r.found(o, "%s: %s asks for the port %s, which the container doesn't name", where, name, port)
+				for _, h := range handlersOf(c) {
+					if h.port != nil && h.port.Type == intstr.String && !hasPort(c, h.port.StrVal, nil) {
+						r.found(o, "%s: %s asks for the port %s, which the container doesn't name", where, strings.Join(h.name, "."), h.port.StrVal)
 					}
 				}
 			})
@@ -116,20 +133,43 @@ func checkPorts(r *run) {
 	}
 }
 
-// probePort is the name of the port that a probe asks; empty: it has a number.
-func probePort(probe *corev1.Probe) string {
-	switch {
-	case probe == nil:
-	case probe.HTTPGet != nil && probe.HTTPGet.Port.Type == intstr.String:
-		return probe.HTTPGet.Port.StrVal
-	case probe.TCPSocket != nil && probe.TCPSocket.Port.Type == intstr.String:
-		return probe.TCPSocket.Port.StrVal
-	}
-	return ""
+// hasPort says whether a container names a port; a protocol that isn't written is
+// TCP, and nil is any.
+func hasPort(c *corev1.Container, name string, protocol any) bool {
+	return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool {
+		return p.Name == name && (protocol == nil || string(cmp.Or(p.Protocol, corev1.ProtocolTCP)) == protocol)
+	})
 }
 
-func hasPort(c *corev1.Container, name string) bool {
-	return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
+// named says whether a container of the object's pods names a port.
+func (o *object) named(port, protocol string) bool {
+	named := o.partial
+	o.containers(func(c *corev1.Container, _ string, _ bool) {
+		named = named || hasPort(c, port, cmp.Or(protocol, "TCP"))
+	})
+	return named
+}
+
+// policyPorts looks for the ports that a NetworkPolicy opens by name.
+func (r *run) policyPorts(o *object) {
+	policy, _ := as[networkingv1.NetworkPolicy](o.value)
+	for _, rule := range policy.Spec.Ingress {
+		for _, port := range rule.Ports {
+			if port.Port == nil || port.Port.Type != intstr.String {
+				continue
+			}
+			protocol := corev1.ProtocolTCP
+			if port.Protocol != nil {
+				protocol = *port.Protocol
+			}
+			selected := func(p *object) bool { return p.pod != nil && p.namespace == o.namespace && o.selects(p.pod.Labels) }
+			if slices.ContainsFunc(r.objects, selected) && !slices.ContainsFunc(r.objects, func(p *object) bool {
+				return selected(p) && p.named(port.Port.StrVal, string(protocol))
+			}) {
+				r.found(o, "opens the %s port %s, which no container of the pods that it selects names", protocol, port.Port.StrVal)
+			}
+		}
+	}
 }
 
 func (r *run) servicePorts(service *object) {
@@ -141,12 +181,18 @@ func (r *run) servicePorts(service *object) {
 		if !isName {
 			continue
 		}
+		protocol, _ := port["protocol"].(string)
+		named := false
+		var served []string
 		for _, o := range pods {
-			named := false
-			o.containers(func(c *corev1.Container, _ string, _ bool) { named = named || hasPort(c, name) })
-			if !named && !o.partial {
-				r.found(service, "leads to the port %s, which no container of %s names", name, o)
+			if o.hooks() != nil || o.is("Job", "CronJob") { // with the labels of what they work for
+				continue
 			}
+			served = append(served, o.String())
+			named = named || o.named(name, protocol)
+		}
+		if served != nil && !named {
+			r.found(service, "leads to the %s port %s, which no container of %s names", cmp.Or(protocol, "TCP"), name, strings.Join(served, " or "))
 		}
 	}
 }
@@ -192,7 +238,7 @@ func backends(value any, found func(service string, port any)) {
 
 func (r *run) find(kind, name, namespace string) *object {
 	for _, o := range r.objects {
-		if o.kind == kind && o.name == name && o.namespace == namespace {
+		if o.is(kind) && o.name == name && (o.namespace == namespace || kind == "ClusterRole") {
 			return o
 		}
 	}
@@ -229,6 +275,16 @@ func (o *object) needs() (list []need) {
 			}
 		}
 	})
+	// inside is what mounts take out of a volume by its key.
+	inside := func(volume, kind, name string, optional *bool) {
+		o.containers(func(c *corev1.Container, _ string, _ bool) {
+			for _, mount := range c.VolumeMounts {
+				if key, _, _ := strings.Cut(mount.SubPath, "/"); mount.Name == volume && key != "" {
+					add(kind, name, key, optional)
+				}
+			}
+		})
+	}
 	items := func(kind, name string, keys []corev1.KeyToPath, optional *bool) {
 		add(kind, name, "", optional)
 		for _, item := range keys {
@@ -238,12 +294,21 @@ func (o *object) needs() (list []need) {
 	for _, v := range o.pod.Spec.Volumes {
 		if v.Secret != nil {
 			items("Secret", v.Secret.SecretName, v.Secret.Items, v.Secret.Optional)
+			if v.Secret.Items == nil {
+				inside(v.Name, "Secret", v.Secret.SecretName, v.Secret.Optional)
+			}
 		}
 		if v.ConfigMap != nil {
 			items("ConfigMap", v.ConfigMap.Name, v.ConfigMap.Items, v.ConfigMap.Optional)
+			if v.ConfigMap.Items == nil {
+				inside(v.Name, "ConfigMap", v.ConfigMap.Name, v.ConfigMap.Optional)
+			}
 		}
 		if v.PersistentVolumeClaim != nil {
 			add("PersistentVolumeClaim", v.PersistentVolumeClaim.ClaimName, "", nil)
+		}
+		if v.CSI != nil && v.CSI.NodePublishSecretRef != nil {
+			add("Secret", v.CSI.NodePublishSecretRef.Name, "", nil)
 		}
 		if v.Projected != nil {
 			for _, source := range v.Projected.Sources {
@@ -294,8 +359,10 @@ func hasKey(holder *object, key string) bool {
 	return false
 }
 
-// everywhere is what Kubernetes puts into each namespace by itself.
-var everywhere = []Provided{{Kind: "ConfigMap", Name: "kube-root-ca.crt", Keys: []string{"ca.crt"}}}
+// everywhere is what Kubernetes puts into each cluster and namespace by itself.
+var everywhere = []Provided{{Kind: "ConfigMap", Name: "kube-root-ca.crt", Keys: []string{"ca.crt"}},
+	{Kind: "Role", Name: "extension-apiserver-authentication-reader"},
+	{Kind: "ClusterRole", Name: "cluster-admin"}, {Kind: "ClusterRole", Name: "admin"}, {Kind: "ClusterRole", Name: "edit"}, {Kind: "ClusterRole", Name: "view"}}
 
 func (r *run) provided(kind, name string) *Provided {
 	given := slices.Concat(everywhere, r.Provided)
@@ -309,19 +376,70 @@ func (r *run) provided(kind, name string) *Provided {
 
 func checkOutside(r *run) {
 	for _, o := range r.objects {
-		if o.pod == nil {
-			continue
+		needs := o.names()
+		if o.pod != nil {
+			needs = append(needs, o.needs()...)
 		}
 		var told []need
-		for _, n := range o.needs() {
+		for _, n := range needs {
 			n.key = ""
-			if slices.Contains(told, n) || r.find(n.kind, n.name, o.namespace) != nil || r.provided(n.kind, n.name) != nil {
+			if slices.Contains(told, n) || r.find(n.kind, n.name, o.namespace) != nil || r.provided(n.kind, n.name) != nil || r.makes(n, o.namespace) {
 				continue
 			}
 			told = append(told, n)
 			r.found(o, "needs the %s %s, which the release doesn't bring", n.kind, n.name)
 		}
 	}
+}
+
+// names lists what an object names beside what its pods need.
+func (o *object) names() (list []need) {
+	spec, _ := o.value["spec"].(map[string]any)
+	add := func(kind, name any) {
+		if text, _ := name.(string); text != "" && !strings.HasPrefix(text, "system:") { // Kubernetes' own
+			list = append(list, need{kind: fmt.Sprint(kind), name: text})
+		}
+	}
+	switch {
+	case o.is("StatefulSet"):
+		add("Service", spec["serviceName"])
+	case o.is("HorizontalPodAutoscaler"):
+		target, _ := spec["scaleTargetRef"].(map[string]any)
+		if version, _ := target["apiVersion"].(string); groupOf(version) == "apps" {
+			add(target["kind"], target["name"])
+		}
+	case o.is("RoleBinding", "ClusterRoleBinding"):
+		role, _ := o.value["roleRef"].(map[string]any)
+		add(role["kind"], role["name"])
+		subjects, _ := o.value["subjects"].([]any)
+		for _, s := range subjects {
+			subject, _ := s.(map[string]any)
+			namespace := subject["namespace"]
+			if subject["kind"] == "ServiceAccount" && subject["name"] != "default" && (namespace == nil || namespace == o.namespace) {
+				add("ServiceAccount", subject["name"])
+			}
+		}
+	}
+	return list
+}
+
+// makes says whether an operator makes a Secret for an object of the release.
+func (r *run) makes(n need, namespace string) bool {
+	return n.kind == "Secret" && slices.ContainsFunc(r.objects, func(o *object) bool {
+		name := o.name
+		switch groupOf(o.apiVersion) + " " + o.kind {
+		case "cert-manager.io Certificate":
+			name, _, _ = unstructured.NestedString(o.value, "spec", "secretName")
+		case "external-secrets.io ExternalSecret":
+			if target, _, _ := unstructured.NestedString(o.value, "spec", "target", "name"); target != "" {
+				name = target
+			}
+		case "bitnami.com SealedSecret":
+		default:
+			return false
+		}
+		return name == n.name && o.namespace == namespace
+	})
 }
 
 func checkVolumes(r *run) {
@@ -340,10 +458,16 @@ func checkVolumes(r *run) {
 			declared = append(declared, name)
 		}
 		o.containers(func(c *corev1.Container, where string, _ bool) {
-			for _, mount := range c.VolumeMounts {
-				if !slices.Contains(declared, mount.Name) {
-					r.found(o, "%s: mounts %s, which is no volume of the pod", where, mount.Name)
+			mounted := func(name string) {
+				if !slices.Contains(declared, name) {
+					r.found(o, "%s: mounts %s, which is no volume of the pod", where, name)
 				}
+			}
+			for _, mount := range c.VolumeMounts {
+				mounted(mount.Name)
+			}
+			for _, device := range c.VolumeDevices {
+				mounted(device.Name)
 			}
 		})
 	}

@@ -1,9 +1,10 @@
 package check
 
 import (
+	"maps"
 	"reflect"
-	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/tmorin/homecloud/internal/immutable"
@@ -19,24 +20,51 @@ func checkImmutable(r *run) {
 	if r.Before == nil {
 		return
 	}
-	before, _ := r.read(r.Before, r.with.Namespace)
+	earlier, _ := r.read(r.Before, r.with.Namespace)
 	for _, o := range r.objects {
-		for _, former := range before {
-			if former.kind != o.kind || former.name != o.name || former.namespace != o.namespace || o.hooks() != nil {
-				continue
-			}
-			for _, path := range immutable.Fields(o.kind) {
-				was, had, _ := unstructured.NestedFieldNoCopy(former.value, strings.Split(path, ".")...)
-				is, has, _ := unstructured.NestedFieldNoCopy(o.value, strings.Split(path, ".")...)
-				if reflect.DeepEqual(was, is) || !had && !has || o.kind == "Service" && (!has || is == "") {
-					continue
-				}
-				r.found(o, "%s was %s and is %s now", path, brief(was), brief(is))
-			}
-			if fixed, _ := former.value["immutable"].(bool); fixed && (o.kind == "Secret" || o.kind == "ConfigMap") &&
-				!reflect.DeepEqual([]any{former.value["data"], former.value["stringData"]}, []any{o.value["data"], o.value["stringData"]}) {
-				r.found(o, "is immutable and holds something else now")
+		for _, former := range earlier {
+			if o.hooks() == nil && former.is(o.kind) && o.is(o.kind) && former.name == o.name && former.namespace == o.namespace {
+				r.immutable(o, former)
 			}
 		}
 	}
+}
+
+func (r *run) immutable(o, former *object) {
+	for _, c := range immutable.Changes(o.kind, former.value, o.value) {
+		if o.kind == "Pod" || c.Path == "spec.template" { // passwords may stand there
+			r.found(o, "%s can't be changed, and differs", c.Path)
+		} else {
+			r.found(o, "%s was %s and is %s now", c.Path, brief(c.Was), brief(c.Is))
+		}
+	}
+	switch o.kind {
+	case "PersistentVolumeClaim":
+		if was, is := former.size(), o.size(); is.Cmp(was) < 0 {
+			r.found(o, "spec.resources.requests.storage was %s and is %s now: a volume can't shrink", &was, &is)
+		}
+	case "Secret", "ConfigMap":
+		if former.value["immutable"] != true {
+			return
+		}
+		if o.value["immutable"] != true {
+			r.found(o, "was immutable, and has to stay so")
+		}
+		for _, field := range []string{"data", "stringData", "binaryData"} {
+			was, _ := former.value[field].(map[string]any)
+			is, _ := o.value[field].(map[string]any)
+			if !maps.EqualFunc(was, is, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
+				r.found(o, "is immutable and holds something else now")
+				return
+			}
+		}
+	}
+}
+
+// size is how much a claim asks for.
+func (o *object) size() resource.Quantity {
+	written, _, _ := unstructured.NestedFieldNoCopy(o.value, "spec", "resources", "requests", "storage")
+	text, _ := written.(string)
+	size, _ := resource.ParseQuantity(text) // what is no quantity is the schemas' matter
+	return size
 }

@@ -136,12 +136,8 @@ func changedImmutables(kind string, o Object) (changed []string) {
 	if _, isHook := (&unstructured.Unstructured{Object: o.After}).GetAnnotations()["helm.sh/hook"]; isHook {
 		return nil
 	}
-	for _, path := range immutable.Fields(kind) {
-		was, _, _ := unstructured.NestedFieldNoCopy(o.Before, strings.Split(path, ".")...)
-		is, _, _ := unstructured.NestedFieldNoCopy(o.After, strings.Split(path, ".")...)
-		if !same(was, is) && (kind != "Service" || is != nil && is != "") {
-			changed = append(changed, path)
-		}
+	for _, c := range immutable.Changes(kind, o.Before, o.After) {
+		changed = append(changed, c.Path)
 	}
 	return changed
 }
