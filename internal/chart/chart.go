@@ -43,6 +43,8 @@ type Chart struct {
 	deps  []*Chart
 	local []string // names of dependencies taken from their source directory
 
+	archived bool // it came as an archive in charts/
+
 	whole, stubbed *parsed // as Helm has it, without and with stand-ins for what is missing
 }
 
@@ -274,7 +276,11 @@ func loadVendored(entry string, files map[string][]byte) (*Chart, error) {
 		if path.Ext(entry) != ".tgz" {
 			return nil, nil
 		}
-		return loadArchive(content)
+		c, err := loadArchive(content)
+		if err == nil {
+			c.archived = true
+		}
+		return c, err
 	}
 	return assemble(files, nil)
 }
@@ -312,6 +318,20 @@ func (c *Chart) Licence() string { return c.meta.Annotations["artifacthub.io/lic
 
 // Dependencies are the charts right below this one.
 func (c *Chart) Dependencies() []*Chart { return slices.Clone(c.deps) }
+
+// Own are the charts right below this one that are developed with it: neither an
+// archive, nor from a repository elsewhere.
+func (c *Chart) Own() (own []*Chart) {
+	for _, sub := range c.deps {
+		elsewhere := slices.ContainsFunc(c.meta.Dependencies, func(d *helmchart.Dependency) bool {
+			return d.Name == sub.Name && d.Repository != "" && !strings.HasPrefix(d.Repository, "file://")
+		})
+		if !sub.archived && !elsewhere {
+			own = append(own, sub)
+		}
+	}
+	return own
+}
 
 // Dependency returns the chart of that name right below this one, or nil.
 func (c *Chart) Dependency(name string) *Chart {
