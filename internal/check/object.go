@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/chart"
@@ -116,7 +118,9 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 		return r
 	}
 	items, isList := value["items"].([]any)
-	if kind, _ := value["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+	apiVersion, _ := value["apiVersion"].(string)
+	kind, _ := value["kind"].(string)
+	if !isList || !isListKind(apiVersion, kind) {
 		r.objects = append(r.objects, newObject(d.Source, d.Text, value, namespace))
 		return r
 	}
@@ -126,6 +130,9 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 			r.findings = append(r.findings, Finding{Rule: ruleYAML, Source: d.Source, Text: fmt.Sprintf("an entry of a List is no object: %v", item)})
 			continue
 		}
+		if of := strings.TrimSuffix(kind, "List"); of != "" && value["kind"] == nil { // the list says it for all
+			value["apiVersion"], value["kind"] = apiVersion, of
+		}
 		text, err := yaml.Marshal(value)
 		if err != nil {
 			continue // it was read from YAML
@@ -133,6 +140,13 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 		r.objects = append(r.objects, newObject(d.Source, string(text), value, namespace))
 	}
 	return r
+}
+
+// isListKind says whether it is one of Kubernetes' own lists. A custom kind may
+// be called List, too, and hold anything.
+func isListKind(apiVersion, kind string) bool {
+	return apiVersion == "v1" && kind == "List" ||
+		strings.HasSuffix(kind, "List") && scheme.Scheme.Recognizes(schema.FromAPIVersionAndKind(apiVersion, kind))
 }
 
 // validate asks Kubernetes' own schemas once, those of a run that has others
