@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/jsonschema"
 	"github.com/tmorin/homecloud/internal/kubeschema"
 )
 
@@ -28,9 +29,7 @@ type object struct {
 	pod     *corev1.PodTemplateSpec // what it runs; nil: no pod
 	partial bool                    // only the pod's labels could be read
 
-	once   sync.Once // of what Kubernetes' own schemas say
-	result kubeschema.Result
-	err    error
+	validated sync.Map // validated → kubeschema.Result
 }
 
 // String is "DaemonSet syncthing".
@@ -149,14 +148,31 @@ func isListKind(apiVersion, kind string) bool {
 		strings.HasSuffix(kind, "List") && scheme.Scheme.Recognizes(schema.FromAPIVersionAndKind(apiVersion, kind))
 }
 
-// validate asks Kubernetes' own schemas once, those of a run that has others
-// every time.
+// validate asks the schemas, once for those that are the same in all runs.
 func (o *object) validate(r *run) (kubeschema.Result, error) {
-	if r.schemas != r.Schemas {
-		return r.schemas.Validate([]byte(o.text), o.value, r.Versions)
+	key := validated{r.schemas, strings.Join(r.versions, " ")}
+	if known, has := o.validated.Load(key); has {
+		return known.(kubeschema.Result), nil
 	}
-	o.once.Do(func() { o.result, o.err = r.schemas.Validate([]byte(o.text), o.value, r.Versions) })
-	return o.result, o.err
+	result, err := r.schemas.Validate([]byte(o.text), o.value, r.versions)
+	if err != nil {
+		return result, err
+	}
+	if o.kind == "CustomResourceDefinition" && result.Problems == nil {
+		if _, err := r.Schemas.With(o.value); err != nil {
+			result.Problems = append(result.Problems, jsonschema.Problem{Text: strings.TrimPrefix(err.Error(), "CustomResourceDefinition: ")})
+		}
+	}
+	if r.schemas == r.Schemas || r.schemas == r.definitions(r.chart).schemas {
+		o.validated.Store(key, result)
+	}
+	return result, nil
+}
+
+// validated is what an object was validated against.
+type validated struct {
+	schemas  *kubeschema.Schemas
+	versions string
 }
 
 func newObject(source, text string, value map[string]any, namespace string) *object {

@@ -28,10 +28,10 @@ func (r Report) Open() []Finding {
 // Where is what a finding is about, in a few words.
 func (f Finding) Where() string {
 	switch {
-	case f.Line > 0:
-		return fmt.Sprintf("%s:%d", f.Source, f.Line)
 	case f.Object != "":
 		return f.Object
+	case f.Line > 0:
+		return fmt.Sprintf("%s:%d", f.Source, f.Line)
 	}
 	return f.Source
 }

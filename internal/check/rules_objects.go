@@ -50,7 +50,7 @@ func checkSchemas(r *run) {
 			r.found(o, "%s", problem)
 		}
 		if result.Unknown {
-			r.add(Finding{Rule: ruleNoSchema, Object: o.String(), Source: o.source, Text: fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind)})
+			r.tell(ruleNoSchema, o, fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind))
 		}
 	}
 }
