@@ -101,7 +101,8 @@ type Values struct {
 	Values    map[string]any
 }
 
-// All checks a chart with each set of values, beside each other. It returns what is wrong with each set,
+// All checks a chart with each set of values, beside each other, and the charts
+// that are developed with it alone. It returns what is wrong with each set,
 // sorted; what is excused, too.
 func (c *Checker) All(checked *chart.Chart, sets []Values) [][]Finding {
 	results := make([][]Finding, len(sets))
@@ -115,7 +116,8 @@ func (c *Checker) All(checked *chart.Chart, sets []Values) [][]Finding {
 		})
 	}
 	all.Wait()
-	everywhere := c.unused()
+	everywhere := c.alone(checked, checked.Name, "", sets[0], slices.Concat(results...))
+	everywhere = append(everywhere, c.unused()...)
 	for i, set := range sets {
 		for _, f := range everywhere {
 			f.Values = set.Name
