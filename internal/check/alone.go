@@ -23,9 +23,11 @@ func (c *Checker) alone(parent *chart.Chart, below, key string, with Values, ins
 			r.below = below + "/charts/"
 			_, rendered := c.rendered.Load(r.below + sub.Name)
 			switch {
+			case rendered && r.err != nil && !strings.HasPrefix(r.err.Error(), "values: "):
+				// Inside it has the values that it needs.
 			case !chart.IsDemand(r.err):
 				r.alone()
-			case !rendered:
+			default:
 				r.add(Finding{Rule: ruleNotRendered, Text: "not looked at: no values enable it, and its own don't suffice: " + r.err.Error()})
 			}
 		}

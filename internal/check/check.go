@@ -139,7 +139,8 @@ type run struct {
 	*Checker
 	versions  []string
 	documents []chart.Document
-	err       error // it can't be rendered
+	err       error    // it can't be rendered
+	offered   []string // APIs
 	asked     chart.Asked
 	schemas   *kubeschema.Schemas // with the chart's own definitions
 	chart     *chart.Chart
@@ -172,6 +173,7 @@ func (c *Checker) runs(checked *chart.Chart, with Values) (runs []*run) {
 			runs[0].versions = append(runs[0].versions, version)
 			continue
 		}
+		r.offered = slices.Concat(c.Schemas.Offered(version), c.APIVersions)
 		options := r.options(with.Values)
 		options.Asked = &r.asked
 		r.documents, r.err = checked.Documents(options)
@@ -234,7 +236,7 @@ func (r *run) apply(rules []Rule) {
 }
 
 func (r *run) options(values map[string]any) chart.RenderOptions {
-	return chart.RenderOptions{Release: r.with.Release, Namespace: r.with.Namespace, Values: values, KubeVersion: r.versions[0] + ".0", APIVersions: r.APIVersions}
+	return chart.RenderOptions{Release: r.with.Release, Namespace: r.with.Namespace, Values: values, KubeVersion: r.versions[0] + ".0", APIVersions: r.offered}
 }
 
 // notRendered tells why a chart can't be rendered, a finding for each reason.

@@ -147,6 +147,19 @@ func (s *Schemas) IsCustom(apiVersion, kind string) bool {
 	return is || !isBuiltin(apiVersion)
 }
 
+// Offered are the stable APIs that a version of Kubernetes serves, as templates
+// ask for them: GROUP/VERSION and GROUP/VERSION/Kind, sorted.
+func (s *Schemas) Offered(version string) (apis []string) {
+	for key, kinds := range s.extract.Kinds {
+		apiVersion, kind, _ := strings.Cut(key, " ")
+		if isStable(apiVersion) && s.serves(kinds, []string{version}) {
+			apis = append(apis, apiVersion, apiVersion+"/"+kind)
+		}
+	}
+	slices.Sort(apis)
+	return slices.Compact(apis)
+}
+
 // HasRules says whether the definition of a kind has rules in CEL, which only an
 // API server evaluates.
 func (s *Schemas) HasRules(apiVersion, kind string) (has bool) {
