@@ -39,9 +39,13 @@ type offeredAPIs []any
 
 // Has says whether an API is offered.
 func (o offeredAPIs) Has(api string) bool {
-	has := slices.Contains(o, any(api))
-	if asked, is := o[:len(o)+1][len(o)].(*Asked); is && !has && !slices.Contains(asked.APIs, api) {
-		asked.APIs = append(asked.APIs, api)
+	if slices.Contains(o, any(api)) {
+		return true
 	}
-	return has
+	if cap(o) > len(o) {
+		if asked, is := o[:len(o)+1][len(o)].(*Asked); is && !slices.Contains(asked.APIs, api) {
+			asked.APIs = append(asked.APIs, api)
+		}
+	}
+	return false
 }

@@ -6,6 +6,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -331,6 +332,20 @@ func (c *Chart) Own() (own []*Chart) {
 		}
 	}
 	return own
+}
+
+// CalledAs are the names that a chart right below this one has in it: its own, or
+// aliases.
+func (c *Chart) CalledAs(sub *Chart) (names []string) {
+	for _, dep := range c.meta.Dependencies {
+		if dep.Name == sub.Name {
+			names = append(names, cmp.Or(dep.Alias, dep.Name))
+		}
+	}
+	if names == nil {
+		names = []string{sub.Name}
+	}
+	return names
 }
 
 // Dependency returns the chart of that name right below this one, or nil.

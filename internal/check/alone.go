@@ -21,7 +21,10 @@ func (c *Checker) alone(parent *chart.Chart, below, key string, with Values, ins
 		runs := c.runs(sub, Values{Release: with.Release, Namespace: with.Namespace, Values: map[string]any{}})
 		for _, r := range runs {
 			r.below = below + "/charts/"
-			_, rendered := c.rendered.Load(r.below + sub.Name)
+			rendered := slices.ContainsFunc(parent.CalledAs(sub), func(name string) bool {
+				_, is := c.rendered.Load(r.below + name)
+				return is
+			})
 			switch {
 			case rendered && r.err != nil && !strings.HasPrefix(r.err.Error(), "values: "):
 				// Inside it has the values that it needs.
