@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +30,7 @@ type checkFlags struct {
 	output                  string
 	kubeVersion, schemas    string
 	matrix, crds, provided  []string
+	apiVersions             []string
 	exceptions, before, min string
 	rules                   bool
 }
@@ -57,15 +56,26 @@ which asks the cluster of the kubeconfig and knows the kinds that were added to
 it. Definitions of other kinds come from the chart and from --crds. A kind that
 nobody knows is noted, never passed silently.
 
-An object may break a rule when its annotation check.homecloud/RULE says why.
-For charts of others, --exceptions names a YAML file: a list of rule, object
-("Deployment web", or with * at the end) and reason.
+The chart is rendered for each of these versions. What a template renders only
+where the cluster offers an API (.Capabilities.APIVersions.Has) is noted, and
+rendered with --api-versions.
+
+Charts below CHART that are developed with it, neither archives nor from a
+repository elsewhere, are also checked alone with their own values: whether they
+meet the schema, render, and give objects that Kubernetes takes. Others are only
+checked inside.
+
+An object may break a rule when its annotation check.homecloud/RULE says why;
+what Kubernetes refuses (schema, name) no annotation accepts. For charts of
+others, --exceptions names a YAML file: a list of rule, object ("Deployment web",
+or a template, or either with * at the end) and reason; it accepts any rule.
 
 The exit code is 2 when something is found that nobody has accepted.`,
 		Example: `  hcchart check
   hcchart check ./charts/web --values production.yaml --kube-version 1.34-1.35
   hcchart check ./charts/web --matrix ci/ -o junit > report.xml
   hcchart check web-1.2.0.tgz --crds definitions/ --provided Secret/web:password
+  hcchart check ./charts/web --api-versions monitoring.coreos.com/v1
   hcchart check --schemas cluster --context home
   hcchart check --rules`,
 		Args: cobra.MaximumNArgs(1),
@@ -82,6 +92,7 @@ The exit code is 2 when something is found that nobody has accepted.`,
 	flags.addTo(f)
 	f.StringArrayVar(&flags.matrix, "matrix", nil, "values `file`, or folder of them, to check with by itself; may be repeated")
 	f.StringArrayVar(&flags.crds, "crds", nil, "`file` or folder of CustomResourceDefinitions; may be repeated")
+	f.StringArrayVar(&flags.apiVersions, "api-versions", nil, "`GROUP/VERSION[/KIND]` that the cluster will offer beside Kubernetes' own; may be repeated")
 	f.StringArrayVar(&flags.provided, "provided", nil, "`KIND/NAME[:KEY,…]` that will be there without the chart; may be repeated")
 	f.StringVar(&flags.exceptions, "exceptions", "", "`file` of accepted findings")
 	f.StringVar(&flags.before, "before", "", "`file` with an earlier rendering, to find changes that Kubernetes refuses")
@@ -121,7 +132,7 @@ func (f *checkFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	report := check.Report{Chart: checked.Name, Versions: checker.Versions, Findings: []check.Finding{}}
-	for i, findings := range f.checkAll(checker, checked, sets) {
+	for i, findings := range checker.All(checked, sets) {
 		report.Values = append(report.Values, sets[i].Name)
 		for _, finding := range findings {
 			if severityOrder(finding.Severity) >= severityOrder(check.Severity(f.min)) {
@@ -214,7 +225,7 @@ func (f *checkFlags) checker(ctx context.Context, a *app, name string) (*check.C
 	if err != nil {
 		return nil, err
 	}
-	c := &check.Checker{Schemas: schemas}
+	c := &check.Checker{Schemas: schemas, APIVersions: f.apiVersions}
 	if c.Versions, err = kubeVersions(f.kubeVersion, schemas.Versions()); err != nil {
 		return nil, err
 	}
@@ -372,22 +383,6 @@ func kubeVersions(text string, known []string) ([]string, error) {
 func minor(version string) string {
 	parts := strings.Split(strings.TrimPrefix(strings.TrimSpace(version), "v"), ".")
 	return strings.Join(parts[:min(2, len(parts))], ".")
-}
-
-// checkAll checks with all sets of values, beside each other.
-func (f *checkFlags) checkAll(checker *check.Checker, checked *chart.Chart, sets []check.Values) [][]check.Finding {
-	results := make([][]check.Finding, len(sets))
-	free := make(chan struct{}, runtime.NumCPU())
-	var all sync.WaitGroup
-	for i, set := range sets {
-		all.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
-			results[i] = checker.Check(checked, set)
-		})
-	}
-	all.Wait()
-	return results
 }
 
 func (f *checkFlags) print(a *app, report check.Report, name string, took time.Duration) error {

@@ -6,6 +6,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,6 +43,8 @@ type Chart struct {
 	files map[string][]byte // all but charts/
 	deps  []*Chart
 	local []string // names of dependencies taken from their source directory
+
+	archived bool // it came as an archive in charts/
 
 	whole, stubbed *parsed // as Helm has it, without and with stand-ins for what is missing
 }
@@ -274,7 +277,11 @@ func loadVendored(entry string, files map[string][]byte) (*Chart, error) {
 		if path.Ext(entry) != ".tgz" {
 			return nil, nil
 		}
-		return loadArchive(content)
+		c, err := loadArchive(content)
+		if err == nil {
+			c.archived = true
+		}
+		return c, err
 	}
 	return assemble(files, nil)
 }
@@ -312,6 +319,34 @@ func (c *Chart) Licence() string { return c.meta.Annotations["artifacthub.io/lic
 
 // Dependencies are the charts right below this one.
 func (c *Chart) Dependencies() []*Chart { return slices.Clone(c.deps) }
+
+// Own are the charts right below this one that are developed with it: neither an
+// archive, nor from a repository elsewhere.
+func (c *Chart) Own() (own []*Chart) {
+	for _, sub := range c.deps {
+		elsewhere := slices.ContainsFunc(c.meta.Dependencies, func(d *helmchart.Dependency) bool {
+			return d.Name == sub.Name && d.Repository != "" && !strings.HasPrefix(d.Repository, "file://")
+		})
+		if !sub.archived && !elsewhere {
+			own = append(own, sub)
+		}
+	}
+	return own
+}
+
+// CalledAs are the names that a chart right below this one has in it: its own, or
+// aliases.
+func (c *Chart) CalledAs(sub *Chart) (names []string) {
+	for _, dep := range c.meta.Dependencies {
+		if dep.Name == sub.Name {
+			names = append(names, cmp.Or(dep.Alias, dep.Name))
+		}
+	}
+	if names == nil {
+		names = []string{sub.Name}
+	}
+	return names
+}
 
 // Dependency returns the chart of that name right below this one, or nil.
 func (c *Chart) Dependency(name string) *Chart {

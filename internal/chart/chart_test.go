@@ -226,3 +226,41 @@ func TestWhatIsRememberedOfAChartIsOfTheSameValues(t *testing.T) {
 	}
 	require.Greater(t, len(different), 10)
 }
+
+func TestWhatTemplatesAskOfTheClusterIsNoted(t *testing.T) {
+	asks := func(template string, offered ...string) (Asked, string) {
+		c, err := assemble(map[string][]byte{
+			"Chart.yaml":       []byte("{apiVersion: v2, name: web, version: 1.0.0}"),
+			"templates/a.yaml": []byte(template),
+		}, nil)
+		require.NoError(t, err)
+		var asked Asked
+		documents, err := c.Documents(RenderOptions{Asked: &asked, APIVersions: offered})
+		require.NoError(t, err)
+		var text strings.Builder
+		for _, d := range documents {
+			text.WriteString(d.Text)
+		}
+		return asked, text.String()
+	}
+	asked, _ := asks("a: b")
+	require.Equal(t, Asked{}, asked)
+	asked, text := asks("{{ .Capabilities.KubeVersion }} {{ .Capabilities.KubeVersion.Minor }} {{ .Capabilities.HelmVersion.Version }}")
+	require.Equal(t, Asked{Version: true}, asked)
+	require.Regexp(t, `^v1\.34\.0 34 v3`, text)
+	has := `{{ .Capabilities.APIVersions.Has "apps/v1" }} {{ .Capabilities.APIVersions.Has "example.org/v1" }} {{ has "example.org/v1" .Capabilities.APIVersions }}`
+	asked, text = asks(has)
+	require.Equal(t, Asked{APIs: []string{"example.org/v1"}}, asked)
+	require.Equal(t, "true false false", text)
+	asked, text = asks(has, "example.org/v1")
+	require.Empty(t, asked)
+	require.Equal(t, "true true true", text)
+}
+
+func TestOwnDependenciesAreThoseFromNowhereElse(t *testing.T) {
+	var names []string
+	for _, own := range library(t, "top").Own() {
+		names = append(names, own.Name)
+	}
+	require.Equal(t, []string{"leaf", "middle"}, names)
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -36,10 +37,14 @@ type RenderOptions struct {
 	Values      map[string]any
 	KubeVersion string // empty: KubeVersion
 	IncludeCRDs bool   // also what lies in crds/, as GitOps tools apply it
-	// Unchecked renders without asking the schemas of the values; for Documents.
-	Unchecked bool
+
+	// For Documents alone:
+	Unchecked   bool     // without asking the schemas of the values
+	APIVersions []string // that the cluster offers beside Kubernetes' own, such as GROUP/VERSION/Kind
+	Upgrade     bool     // as an upgrade to revision 2, not as an installation
+	Asked       *Asked   // nil, or where to note what the templates ask of the cluster
 	// Template is the only one to render, by its name in the rendering, and most of
-	// the others aren't even read; for Documents. Empty: all.
+	// the others aren't even read. Empty: all.
 	Template string
 }
 
@@ -135,11 +140,16 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("version %q of Kubernetes: %w", o.KubeVersion, err)
 	}
-	if wanted := h.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, kube.Version) {
-		return nil, fmt.Errorf("chart %s: requires kubeVersion: %s, which Kubernetes %s isn't", c.Name, wanted, kube.Version)
+	if !c.Takes(kube.Version) {
+		return nil, fmt.Errorf("chart %s: requires kubeVersion: %s, which Kubernetes %s isn't", c.Name, c.meta.KubeVersion, kube.Version)
 	}
-	capabilities := chartutil.DefaultCapabilities.Copy()
-	capabilities.KubeVersion = *kube
+	capabilities := &cluster{chartutil.DefaultCapabilities.Copy(), cmp.Or(o.Asked, new(Asked))}
+	capabilities.Capabilities.KubeVersion = *kube
+	capabilities.Capabilities.APIVersions = slices.Concat(capabilities.Capabilities.APIVersions, o.APIVersions)
+	revision := 1
+	if o.Upgrade {
+		revision = 2
+	}
 	if o.Template != "" {
 		keepTemplates(h, o.Template)
 	}
@@ -147,7 +157,7 @@ func (c *Chart) Documents(o RenderOptions) ([]Document, error) {
 		"Chart":        h.Metadata,
 		"Capabilities": capabilities,
 		"Release": map[string]any{
-			"Name": o.Release, "Namespace": o.Namespace, "Revision": 1, "IsInstall": true, "IsUpgrade": false, "Service": "Helm",
+			"Name": o.Release, "Namespace": o.Namespace, "Revision": revision, "IsInstall": !o.Upgrade, "IsUpgrade": o.Upgrade, "Service": "Helm",
 		},
 		"Values": values,
 	})
@@ -200,6 +210,24 @@ func eachChart(h *helmchart.Chart, do func(*helmchart.Chart)) {
 	for _, sub := range h.Dependencies() {
 		eachChart(sub, do)
 	}
+}
+
+// Takes says whether the chart's kubeVersion admits a version of Kubernetes.
+func (c *Chart) Takes(kubeVersion string) bool {
+	return c.meta.KubeVersion == "" || chartutil.IsCompatibleRange(c.meta.KubeVersion, kubeVersion)
+}
+
+// File is the text of a file, also of a chart below this one, by the name that
+// rendering gives it; nil: it isn't there.
+func (c *Chart) File(source string) []byte {
+	_, name, _ := strings.Cut(source, "/")
+	if below, is := strings.CutPrefix(name, "charts/"); is {
+		inner, _, _ := strings.Cut(below, "/")
+		if sub := c.Dependency(inner); sub != nil {
+			return sub.File(below)
+		}
+	}
+	return c.files[name]
 }
 
 // SplitManifest takes a manifest apart: several objects, as render and `helm
@@ -260,7 +288,21 @@ func rendering(rel *release.Release) *Rendering {
 
 // renderError names the chart.
 func renderError(name string, err error) error {
-	return fmt.Errorf("chart %s: %s", name, said(err))
+	explained := fmt.Errorf("chart %s: %s", name, said(err))
+	if failed.MatchString(err.Error()) {
+		return demand{explained}
+	}
+	return explained
+}
+
+// demand is what a template says with `fail` or `required`.
+type demand struct{ error }
+
+// IsDemand says whether a template refused these values by itself: nothing is
+// broken, it wants others.
+func IsDemand(err error) bool {
+	var d demand
+	return errors.As(err, &d)
 }
 
 // said makes Helm's words readable: what a template says with `fail` is meant

@@ -2,7 +2,9 @@ package check
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/tmorin/homecloud/internal/chart"
@@ -11,115 +13,133 @@ import (
 // mirror is a registry that no chart names by itself.
 const mirror = "mirror.invalid:5000"
 
-// again renders once more, with another registry for all images, and compares:
-// an image that doesn't follow isn't reached by global.imageRegistry, and what
-// else differs isn't deterministic.
-func (r *run) again(first []chart.Document) {
-	values := map[string]any{}
-	for key, value := range r.with.Values {
-		values[key] = value
-	}
-	global, _ := values["global"].(map[string]any)
-	changed := map[string]any{"imageRegistry": mirror}
-	for key, value := range global {
-		if key != "imageRegistry" {
-			changed[key] = value
-		}
-	}
-	values["global"] = changed
-	second, err := r.chart.Documents(r.options(values))
-	if err != nil { // a strict schema that knows no global: a finding of its own
-		r.add(Finding{Rule: ruleRegistry, Text: "the chart doesn't take global.imageRegistry: " + err.Error()})
-		r.twice(first)
+// again renders once more and compares: an image that doesn't follow another
+// registry isn't reached by global.imageRegistry, what differs the second time
+// isn't deterministic, and what only differs in an upgrade depends on the release.
+// All three are seen in one rendering; which it is takes more.
+func (r *run) again() {
+	options := r.options(r.with.Values)
+	options.Values = mirrored(options.Values)
+	options.Upgrade = true
+	other, err := r.chart.Documents(options)
+	if err == nil && !r.different(other) {
+		r.followed(other)
 		return
 	}
-	mirrored, _ := r.read(second, r.with.Namespace)
-	for _, o := range mirrored {
+	options.Upgrade = false
+	if other, err = r.chart.Documents(options); err == nil {
+		r.followed(other)
+	} else { // a strict schema that knows no global: a finding of its own
+		r.add(Finding{Rule: ruleRegistry, Text: "the chart doesn't take global.imageRegistry: " + err.Error()})
+	}
+	options.Values = r.with.Values
+	second, err := r.chart.Documents(options)
+	if err != nil {
+		r.add(Finding{Rule: ruleDeterministic, Text: "the second time it can't be rendered: " + err.Error()})
+		return
+	}
+	changed := r.compare(ruleDeterministic, second, nil, "the second time")
+	options.Upgrade = true
+	if other, err = r.chart.Documents(options); err != nil {
+		r.add(Finding{Rule: ruleReleaseState, Text: "as an upgrade it can't be rendered: " + err.Error()})
+		return
+	}
+	r.compare(ruleReleaseState, other, changed, "in an upgrade")
+}
+
+// mirrored are the values with another registry for all images.
+func mirrored(values map[string]any) map[string]any {
+	result, changed := map[string]any{}, map[string]any{}
+	maps.Copy(result, values)
+	global, _ := values["global"].(map[string]any)
+	maps.Copy(changed, global)
+	changed["imageRegistry"] = mirror
+	result["global"] = changed
+	return result
+}
+
+// followed tells which images another registry doesn't reach.
+func (r *run) followed(documents []chart.Document) {
+	objects, _ := r.read(documents, r.with.Namespace)
+	for _, o := range objects {
 		o.images(func(image, where string) {
 			if !strings.HasPrefix(image, mirror+"/") {
-				r.add(Finding{Rule: ruleRegistry, Object: o.String(), Source: o.source, Text: where + ": the image " + image + " doesn't follow it"})
+				r.tell(ruleRegistry, o, where+": the image "+image+" doesn't follow it")
 			}
 		})
 	}
-	if r.different(first, second) {
-		r.twice(first)
-	}
 }
 
-// different says whether two renderings differ beyond the registry.
-func (r *run) different(first, second []chart.Document) bool {
-	if len(first) != len(second) {
+// different says whether another rendering differs beyond the registry.
+func (r *run) different(other []chart.Document) bool {
+	if len(r.documents) != len(other) {
 		return true
 	}
-	for i := range first {
-		if first[i].Text == second[i].Text {
-			continue
-		}
-		before, _ := r.read(first[i:i+1], r.with.Namespace)
-		after, _ := r.read(second[i:i+1], r.with.Namespace)
-		if len(before) != len(after) {
+	for i, first := range r.documents {
+		if first.Source != other[i].Source || first.Text != other[i].Text && !sameButMirror(first.Text, other[i].Text) {
 			return true
-		}
-		for j := range before {
-			if !sameButMirror(before[j].value, after[j].value) {
-				return true
-			}
 		}
 	}
 	return false
 }
 
-// sameButMirror says whether two values differ in nothing but texts that name
-// the mirror.
-func sameButMirror(a, b any) bool {
-	switch right := b.(type) {
-	case map[string]any:
-		left, is := a.(map[string]any)
-		if !is || len(left) != len(right) {
+// sameButMirror says whether a text is another one with the mirror in the place
+// of registries, and nothing else: a password beside it isn't missed.
+func sameButMirror(first, other string) bool {
+	before, after := strings.Split(first, "\n"), strings.Split(other, "\n")
+	if len(before) != len(after) {
+		return false
+	}
+	for i, line := range after {
+		if line == before[i] {
+			continue
+		}
+		if !strings.Contains(line, mirror) {
 			return false
 		}
-		for key := range right {
-			if _, has := left[key]; !has || !sameButMirror(left[key], right[key]) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		left, is := a.([]any)
-		return is && len(left) == len(right) && sameEntries(left, right)
-	case string:
-		return a == b || strings.Contains(right, mirror)
-	}
-	return reflect.DeepEqual(a, b)
-}
-
-func sameEntries(a, b []any) bool {
-	for i := range a {
-		if !sameButMirror(a[i], b[i]) {
+		// A registry that isn't written has no slash either.
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(line), regexp.QuoteMeta(mirror)+"/", `[\w.:/-]*/?`)
+		if is, err := regexp.MatchString("^"+strings.ReplaceAll(pattern, regexp.QuoteMeta(mirror), `[\w.:/-]*`)+"$", before[i]); !is || err != nil {
 			return false
 		}
 	}
 	return true
 }
 
-// twice renders the same once more and compares.
-func (r *run) twice(first []chart.Document) {
-	second, err := r.chart.Documents(r.options(r.with.Values))
-	if err != nil {
-		r.add(Finding{Rule: ruleDeterministic, Text: "the second time it can't be rendered: " + err.Error()})
-		return
+// compare tells which objects are others in another rendering, and returns them.
+// Those that are known aren't told.
+func (r *run) compare(rule string, again []chart.Document, known map[string]bool, when string) map[string]bool {
+	objects, _ := r.read(again, r.with.Namespace)
+	other := map[string]*object{}
+	for _, o := range objects {
+		other[o.id()] = o
 	}
-	before, _ := r.read(first, r.with.Namespace)
-	after, _ := r.read(second, r.with.Namespace)
-	if len(before) != len(after) {
-		r.add(Finding{Rule: ruleDeterministic, Text: "the second time there are other objects"})
-		return
-	}
-	for i, o := range before {
-		if !reflect.DeepEqual(o.value, after[i].value) {
-			r.add(Finding{Rule: ruleDeterministic, Object: o.String(), Source: o.source, Text: firstDifference(o.value, after[i].value, "") + " is another one the second time"})
+	found := map[string]bool{}
+	tell := func(o *object, text string) {
+		found[o.id()] = true
+		if !known[o.id()] {
+			r.tell(rule, o, text+" "+when)
 		}
 	}
+	for _, o := range r.objects {
+		match := other[o.id()]
+		delete(other, o.id())
+		switch {
+		case match == nil:
+			tell(o, "isn't there")
+		case !reflect.DeepEqual(o.value, match.value):
+			tell(o, firstDifference(o.value, match.value, "")+" is another one")
+		}
+	}
+	for _, id := range sortedKeys(other) {
+		tell(other[id], "is only there")
+	}
+	return found
+}
+
+// id is what finds an object in another rendering.
+func (o *object) id() string {
+	return o.source + " " + o.apiVersion + " " + o.namespace + " " + o.String()
 }
 
 // firstDifference is the path of the first field that differs. Values aren't

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/kubeschema"
@@ -35,7 +37,8 @@ type Finding struct {
 	Line     int      `json:"line,omitempty"`   // of the template; 0: not known
 	Text     string   `json:"text"`
 	// Excused is the reason why it is accepted; empty: it isn't.
-	Excused string `json:"excused,omitempty"`
+	Excused   string `json:"excused,omitempty"`
+	ExcusedBy string `json:"excusedBy,omitempty"` // annotation or exception
 }
 
 // Rule is what charts are judged by.
@@ -59,15 +62,15 @@ type Checker struct {
 	Provided []Provided
 	// Before is an earlier rendering of the same release; nil: none is known.
 	Before []chart.Document
+	// APIVersions are offered beside Kubernetes' own, such as
+	// monitoring.coreos.com/v1, or with /Kind.
+	APIVersions []string
 
 	readings
-}
-
-// Exception accepts findings of a rule. Object may end in a star.
-type Exception struct {
-	Rule   string `json:"rule"`
-	Object string `json:"object"` // such as DaemonSet syncthing, or *
-	Reason string `json:"reason"`
+	excuses
+	brought  sync.Map // of a chart: its definitions
+	rendered sync.Map // paths of the charts of which something was rendered
+	lines    sync.Map // where templates begin objects
 }
 
 // Provided is a Secret or ConfigMap that is there, and its keys; nil: any.
@@ -90,22 +93,6 @@ func ParseProvided(text string) (Provided, error) {
 	return provided, nil
 }
 
-// Validate says whether the exceptions make sense: each names a rule that there
-// is, an object and a reason.
-func (c *Checker) Validate() error {
-	for i, e := range c.Exceptions {
-		switch {
-		case !slices.ContainsFunc(Rules(), func(rule Rule) bool { return rule.ID == e.Rule }):
-			return fmt.Errorf("[%d].rule: there is no rule %q; see hcchart check --rules", i, e.Rule)
-		case strings.TrimSpace(e.Reason) == "":
-			return fmt.Errorf("[%d].reason: is missing; say why %s may be broken", i, e.Rule)
-		case e.Object == "":
-			return fmt.Errorf("[%d].object: is missing; write one such as \"Deployment web\", or \"*\"", i)
-		}
-	}
-	return nil
-}
-
 // Values are what a chart is checked with.
 type Values struct {
 	Name      string // shown in findings
@@ -114,63 +101,142 @@ type Values struct {
 	Values    map[string]any
 }
 
-// run is one check of one chart with one set of values.
-type run struct {
-	*Checker
-	schemas  *kubeschema.Schemas // with the chart's own definitions
-	chart    *chart.Chart
-	with     Values
-	complete bool // all that was rendered could be read
-	objects  []*object
-	findings []Finding
-	rule     *Rule // that is at work
+// All checks a chart with each set of values, beside each other, and the charts
+// that are developed with it alone. It returns what is wrong with each set,
+// sorted; what is excused, too.
+func (c *Checker) All(checked *chart.Chart, sets []Values) [][]Finding {
+	results := make([][]Finding, len(sets))
+	free := make(chan struct{}, runtime.NumCPU())
+	var all sync.WaitGroup
+	for i, set := range sets {
+		all.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			results[i] = c.check(checked, set)
+		})
+	}
+	all.Wait()
+	everywhere := c.alone(checked, checked.Name, "", sets[0], slices.Concat(results...))
+	everywhere = append(everywhere, c.unused()...)
+	for i, set := range sets {
+		for _, f := range everywhere {
+			f.Values = set.Name
+			results[i] = append(results[i], f)
+		}
+		sortFindings(results[i])
+	}
+	return results
 }
 
-// Check returns everything that is wrong with a chart and some values, sorted;
-// what is excused, too.
+// Check checks with one set of values.
 func (c *Checker) Check(checked *chart.Chart, with Values) []Finding {
-	r := &run{Checker: c, schemas: c.Schemas, chart: checked, with: with}
-	documents, err := checked.Documents(r.options(with.Values))
-	if err != nil {
-		r.notRendered(err)
-		return r.sorted()
+	return c.All(checked, []Values{with})[0]
+}
+
+// run is one check of one chart with one set of values, for the versions of
+// Kubernetes for which it renders the same.
+type run struct {
+	*Checker
+	versions  []string
+	documents []chart.Document
+	err       error    // it can't be rendered
+	offered   []string // APIs
+	asked     chart.Asked
+	schemas   *kubeschema.Schemas // with the chart's own definitions
+	chart     *chart.Chart
+	with      Values
+	below     string // nothing, or the path of charts that leads to one that is checked alone
+	complete  bool   // all that was rendered could be read
+	objects   []*object
+	findings  []Finding
+	rule      *Rule // that is at work
+}
+
+func (c *Checker) check(checked *chart.Chart, with Values) []Finding {
+	runs := c.runs(checked, with)
+	for _, r := range runs {
+		r.check()
 	}
+	return merged(runs)
+}
+
+// runs renders a chart for each version of Kubernetes.
+func (c *Checker) runs(checked *chart.Chart, with Values) (runs []*run) {
+	var refused []string
+	for _, version := range c.Versions {
+		r := &run{Checker: c, chart: checked, with: with, schemas: c.Schemas, versions: []string{version}}
+		if !checked.Takes(version + ".0") {
+			refused = append(refused, version)
+			continue
+		}
+		if len(runs) > 0 && !runs[0].asked.Version { // the same for all
+			runs[0].versions = append(runs[0].versions, version)
+			continue
+		}
+		r.offered = slices.Concat(c.Schemas.Offered(version), c.APIVersions)
+		options := r.options(with.Values)
+		options.Asked = &r.asked
+		r.documents, r.err = checked.Documents(options)
+		same := slices.IndexFunc(runs, func(other *run) bool {
+			return slices.Equal(other.documents, r.documents) && slices.Equal(other.asked.APIs, r.asked.APIs) && fmt.Sprint(other.err) == fmt.Sprint(r.err)
+		})
+		if same >= 0 {
+			runs[same].versions = append(runs[same].versions, version)
+			continue
+		}
+		runs = append(runs, r)
+	}
+	if refused != nil {
+		r := &run{Checker: c, chart: checked, with: with, schemas: c.Schemas, versions: refused}
+		r.err = fmt.Errorf("chart %s: its kubeVersion leaves out Kubernetes %s; --kube-version says what to check against", checked.Name, strings.Join(refused, ", "))
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// check finds everything that is wrong.
+func (r *run) check() {
+	r.folder()
+	if r.err != nil {
+		r.notRendered(r.err)
+		return
+	}
+	r.readObjects()
+	for _, d := range r.documents {
+		of, _, _ := strings.Cut(d.Source, "/templates/")
+		r.rendered.Store(of, nil)
+	}
+	r.apply(rules)
+	r.annotations()
+	r.unseen()
+	if err := r.chart.CheckAsDependency(); err != nil {
+		for _, reason := range reasons(err) {
+			r.add(Finding{Rule: ruleSubchart, Text: reason})
+		}
+	}
+	r.again()
+}
+
+func (r *run) readObjects() {
 	var broken []Finding
-	r.objects, broken = r.read(documents, with.Namespace)
+	r.objects, broken = r.read(r.documents, r.with.Namespace)
 	for _, f := range broken {
 		r.add(f)
 	}
 	r.complete = broken == nil
-	r.addDefinitions()
+	r.schemas = withDefinitions(r.schemas, r.objects)
+}
+
+func (r *run) apply(rules []Rule) {
 	for i := range rules {
 		r.rule = &rules[i]
 		r.rule.check(r)
 	}
 	r.rule = nil
-	if err := checked.CheckAsDependency(); err != nil {
-		for _, reason := range reasons(err) {
-			r.add(Finding{Rule: ruleSubchart, Text: reason})
-		}
-	}
-	r.again(documents)
-	return r.sorted()
-}
-
-// addDefinitions makes the kinds known that the chart itself defines.
-func (r *run) addDefinitions() {
-	brought, _ := r.read(r.chart.Definitions(), "")
-	for _, o := range slices.Concat(brought, r.objects) {
-		if o.kind != "CustomResourceDefinition" {
-			continue
-		}
-		if with, err := r.schemas.With(o.value); err == nil { // else the rule schema says why
-			r.schemas = with
-		}
-	}
 }
 
 func (r *run) options(values map[string]any) chart.RenderOptions {
-	return chart.RenderOptions{Release: r.with.Release, Namespace: r.with.Namespace, Values: values, KubeVersion: r.Versions[0] + ".0"}
+	return chart.RenderOptions{Release: r.with.Release, Namespace: r.with.Namespace, Values: values, KubeVersion: r.versions[0] + ".0", APIVersions: r.offered}
 }
 
 // notRendered tells why a chart can't be rendered, a finding for each reason.
@@ -200,47 +266,84 @@ func reasons(err error) []string {
 
 // found adds a finding of the rule at work.
 func (r *run) found(o *object, format string, arguments ...any) {
-	f := Finding{Rule: r.rule.ID, Text: fmt.Sprintf(format, arguments...)}
-	if o != nil {
-		f.Object, f.Source = o.String(), o.source
-		f.Excused = strings.TrimSpace(o.annotation(exceptionAnnotation + r.rule.ID))
-	}
-	r.add(f)
+	r.tell(r.rule.ID, o, fmt.Sprintf(format, arguments...))
 }
 
-// exceptionAnnotation, with a rule's id, carries the reason why an object may
-// break the rule.
-const exceptionAnnotation = "check.homecloud/"
+// tell adds a finding of any rule about an object, or about none.
+func (r *run) tell(rule string, o *object, text string) {
+	f := Finding{Rule: rule, Text: text}
+	if o != nil {
+		f.Object, f.Source, f.Line = o.String(), o.source, r.line(o)
+	}
+	r.addOf(f, o)
+}
 
-func (r *run) add(f Finding) {
+func (r *run) add(f Finding) { r.addOf(f, nil) }
+
+func (r *run) addOf(f Finding, o *object) {
 	if r.rule != nil && r.rule.ID == f.Rule {
 		f.Severity = r.rule.Severity
 	} else {
 		f.Severity = outsideSeverity(f.Rule)
 	}
 	f.Values = r.with.Name
-	for _, e := range r.Exceptions {
-		if f.Excused == "" && e.Rule == f.Rule && e.matches(f.Object) {
-			f.Excused = e.Reason
-		}
+	if f.Source != "" {
+		f.Source = r.below + f.Source
 	}
+	r.excuse(&f, o)
 	r.findings = append(r.findings, f)
 }
 
-func (e Exception) matches(object string) bool {
-	if prefix, is := strings.CutSuffix(e.Object, "*"); is {
-		return strings.HasPrefix(object, prefix)
+// line is where a template begins an object, when it writes only one of the kind.
+func (r *run) line(o *object) int {
+	type place struct {
+		chart        *chart.Chart
+		source, kind string
 	}
-	return object == e.Object
+	key := place{r.chart, o.source, o.kind}
+	if known, has := r.lines.Load(key); has {
+		return known.(int)
+	}
+	line, times := 0, 0
+	for i, text := range strings.Split(string(r.chart.File(o.source)), "\n") {
+		if kind, is := strings.CutPrefix(text, "kind:"); is && strings.Trim(kind, " \r\"'") == o.kind {
+			line, times = i+1, times+1
+		}
+	}
+	if times != 1 {
+		line = 0
+	}
+	r.lines.Store(key, line)
+	return line
 }
 
-func (r *run) sorted() []Finding {
+// merged are the findings of all runs. What isn't found with all versions says
+// with which.
+func merged(runs []*run) (findings []Finding) {
+	versions := map[Finding][]string{}
+	total := 0
+	for _, r := range runs {
+		total += len(r.versions)
+		for _, f := range sortFindings(r.findings) {
+			versions[f] = append(versions[f], r.versions...)
+		}
+	}
+	for f, with := range versions {
+		if len(with) < total && !strings.Contains(f.Text, "Kubernetes 1.") {
+			f.Text += " (Kubernetes " + strings.Join(with, ", ") + ")"
+		}
+		findings = append(findings, f)
+	}
+	return sortFindings(findings)
+}
+
+func sortFindings(findings []Finding) []Finding {
 	order := map[Severity]int{Error: 0, Warning: 1, Note: 2}
-	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(order[a.Severity], order[b.Severity]), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Object, b.Object), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Text, b.Text))
 	})
-	return slices.Compact(r.findings)
+	return slices.Compact(findings)
 }
 
 // Rules returns all rules, sorted by id.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/chart"
 	"github.com/tmorin/homecloud/internal/check"
@@ -19,7 +20,8 @@ import (
 
 // TestBrokenCharts checks each chart of testdata/charts: the chart of
 // testdata/base.txtar with files of its own, and edits ("old" => "new") in
-// others. Above the files stand the findings that are expected, and no others; a
+// others. The files exceptions and api-versions are what the command's flags say.
+// Above the files stand the findings that are expected, and no others; a
 // … stands for any text.
 func TestBrokenCharts(t *testing.T) {
 	files, err := filepath.Glob("testdata/charts/*.txtar")
@@ -32,6 +34,11 @@ func TestBrokenCharts(t *testing.T) {
 			require.NoError(t, err)
 			now, before := edited(t, archive)
 			checker := newChecker(t)
+			checker.APIVersions = strings.Fields(now["api-versions"])
+			require.NoError(t, yaml.UnmarshalStrict([]byte(now["exceptions"]), &checker.Exceptions))
+			require.NoError(t, checker.Validate())
+			delete(now, "api-versions")
+			delete(now, "exceptions")
 			with := check.Values{Release: "web", Namespace: "web", Values: map[string]any{}}
 			if before != nil {
 				checker.Before, err = load(t, before).Documents(chart.RenderOptions{Release: "web", Namespace: "web", Values: with.Values})
@@ -66,10 +73,10 @@ func TestBrokenCharts(t *testing.T) {
 func worded(f check.Finding) string {
 	text := f.Rule + ": "
 	switch {
-	case f.Line > 0:
-		text += f.Source + ":" + strconv.Itoa(f.Line) + ": "
 	case f.Object != "":
 		text += f.Object + ": "
+	case f.Line > 0:
+		text += f.Source + ":" + strconv.Itoa(f.Line) + ": "
 	}
 	text += f.Text
 	if f.Excused != "" {

@@ -9,9 +9,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tmorin/homecloud/internal/chart"
+	"github.com/tmorin/homecloud/internal/jsonschema"
 	"github.com/tmorin/homecloud/internal/kubeschema"
 )
 
@@ -26,9 +29,7 @@ type object struct {
 	pod     *corev1.PodTemplateSpec // what it runs; nil: no pod
 	partial bool                    // only the pod's labels could be read
 
-	once   sync.Once // of what Kubernetes' own schemas say
-	result kubeschema.Result
-	err    error
+	validated sync.Map // validated → kubeschema.Result
 }
 
 // String is "DaemonSet syncthing".
@@ -116,7 +117,9 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 		return r
 	}
 	items, isList := value["items"].([]any)
-	if kind, _ := value["kind"].(string); !isList || !strings.HasSuffix(kind, "List") {
+	apiVersion, _ := value["apiVersion"].(string)
+	kind, _ := value["kind"].(string)
+	if !isList || !isListKind(apiVersion, kind) {
 		r.objects = append(r.objects, newObject(d.Source, d.Text, value, namespace))
 		return r
 	}
@@ -125,6 +128,9 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 		if !is {
 			r.findings = append(r.findings, Finding{Rule: ruleYAML, Source: d.Source, Text: fmt.Sprintf("an entry of a List is no object: %v", item)})
 			continue
+		}
+		if of := strings.TrimSuffix(kind, "List"); of != "" && value["kind"] == nil { // the list says it for all
+			value["apiVersion"], value["kind"] = apiVersion, of
 		}
 		text, err := yaml.Marshal(value)
 		if err != nil {
@@ -135,14 +141,38 @@ func readDocument(d chart.Document, namespace string) (r reading) {
 	return r
 }
 
-// validate asks Kubernetes' own schemas once, those of a run that has others
-// every time.
+// isListKind says whether it is one of Kubernetes' own lists. A custom kind may
+// be called List, too, and hold anything.
+func isListKind(apiVersion, kind string) bool {
+	return apiVersion == "v1" && kind == "List" ||
+		strings.HasSuffix(kind, "List") && scheme.Scheme.Recognizes(schema.FromAPIVersionAndKind(apiVersion, kind))
+}
+
+// validate asks the schemas, once for those that are the same in all runs.
 func (o *object) validate(r *run) (kubeschema.Result, error) {
-	if r.schemas != r.Schemas {
-		return r.schemas.Validate([]byte(o.text), o.value, r.Versions)
+	key := validated{r.schemas, strings.Join(r.versions, " ")}
+	if known, has := o.validated.Load(key); has {
+		return known.(kubeschema.Result), nil
 	}
-	o.once.Do(func() { o.result, o.err = r.schemas.Validate([]byte(o.text), o.value, r.Versions) })
-	return o.result, o.err
+	result, err := r.schemas.Validate([]byte(o.text), o.value, r.versions)
+	if err != nil {
+		return result, err
+	}
+	if o.is("CustomResourceDefinition") && result.Problems == nil {
+		if _, err := r.Schemas.With(o.value); err != nil {
+			result.Problems = append(result.Problems, jsonschema.Problem{Text: strings.TrimPrefix(err.Error(), "CustomResourceDefinition: ")})
+		}
+	}
+	if r.schemas == r.Schemas || r.schemas == r.definitions(r.chart).schemas {
+		o.validated.Store(key, result)
+	}
+	return result, nil
+}
+
+// validated is what an object was validated against.
+type validated struct {
+	schemas  *kubeschema.Schemas
+	versions string
 }
 
 func newObject(source, text string, value map[string]any, namespace string) *object {

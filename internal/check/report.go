@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -28,10 +29,10 @@ func (r Report) Open() []Finding {
 // Where is what a finding is about, in a few words.
 func (f Finding) Where() string {
 	switch {
-	case f.Line > 0:
-		return fmt.Sprintf("%s:%d", f.Source, f.Line)
 	case f.Object != "":
 		return f.Object
+	case f.Line > 0:
+		return fmt.Sprintf("%s:%d", f.Source, f.Line)
 	}
 	return f.Source
 }
@@ -66,11 +67,17 @@ func (r Report) sarif(folder string) (*sarif.Report, error) {
 	}
 	for _, f := range r.Findings {
 		result := run.CreateResultForRule(f.Rule).WithLevel(string(f.Severity)).WithMessage(sarif.NewTextMessage(strings.TrimPrefix(f.Object+": "+f.Text, ": ")))
-		place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(f.file(folder))).
-			WithRegion(sarif.NewSimpleRegion(max(f.Line, 1), max(f.Line, 1)))
+		place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri(f.file(folder))))
+		if f.Line > 0 {
+			place.WithRegion(sarif.NewSimpleRegion(f.Line, f.Line))
+		}
 		result.WithLocations([]*sarif.Location{sarif.NewLocationWithPhysicalLocation(place)})
 		if f.Excused != "" {
-			result.AddSuppression(sarif.NewSuppression().WithKind("inSource").WithJustification(f.Excused))
+			kind := "inSource"
+			if f.ExcusedBy == ByException {
+				kind = "external"
+			}
+			result.AddSuppression(sarif.NewSuppression().WithKind(kind).WithJustification(f.Excused))
 		}
 	}
 	return report, report.Validate()
@@ -84,6 +91,18 @@ func (f Finding) file(folder string) string {
 	}
 	_, below, _ := strings.Cut(f.Source, "/")
 	return path.Join(folder, below)
+}
+
+// uri is how SARIF names a file: relative to the folder of the run, or from the
+// root.
+func uri(file string) string {
+	if path.IsAbs(file) {
+		return (&url.URL{Scheme: "file", Path: file}).String()
+	}
+	if drive, _, is := strings.Cut(file, ":/"); is && len(drive) == 1 { // of Windows
+		return (&url.URL{Scheme: "file", Path: "/" + file}).String()
+	}
+	return (&url.URL{Path: file}).String()
 }
 
 // JUnit writes the report in the form that CI systems show as tests: one for

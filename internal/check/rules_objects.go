@@ -55,7 +55,7 @@ func checkSchemas(r *run) {
 			}
 		}
 		if result.Unknown {
-			r.add(Finding{Rule: ruleNoSchema, Object: o.String(), Source: o.source, Text: fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind)})
+			r.tell(ruleNoSchema, o, fmt.Sprintf("not validated: nobody knows %s %s", o.apiVersion, o.kind))
 		}
 	}
 }
@@ -119,16 +119,22 @@ func checkListKeys(r *run) {
 			keys[kind] = r.schemas.MapKeys(o.apiVersion, o.kind)
 		}
 		lists(o.value, "", "", func(path, pattern string, entries []any) {
-			fields := keys[kind][pattern]
+			fields, merged := keys[kind][pattern]
 			seen := map[string]int{}
 			for i, entry := range entries {
-				entry, is := entry.(map[string]any)
-				if !is || len(fields) == 0 {
+				if !merged {
 					return
 				}
-				id := keyOf(entry, fields)
+				id, same := fmt.Sprint(entry), "is the same"
+				if len(fields) > 0 {
+					entry, is := entry.(map[string]any)
+					if !is {
+						return
+					}
+					id, same = keyOf(entry, fields), "has the same "+strings.Join(fields, " and ")
+				}
 				if first, twice := seen[id]; twice {
-					r.found(o, "%s[%d] has the same %s as [%d]", path, i, strings.Join(fields, " and "), first)
+					r.found(o, "%s[%d] %s as [%d]", path, i, same, first)
 					continue
 				}
 				seen[id] = i

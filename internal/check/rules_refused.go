@@ -80,9 +80,6 @@ func refusedMeta(meta metav1.ObjectMeta, at *field.Path) field.ErrorList {
 	errs = append(errs, validation.ValidateAnnotations(meta.Annotations, at.Child("annotations"))...)
 	for i, finalizer := range meta.Finalizers {
 		errs = append(errs, validation.ValidateFinalizerName(finalizer, at.Child("finalizers").Index(i))...)
-		if slices.Contains(meta.Finalizers[:i], finalizer) { // server-side apply merges them as a set
-			errs = append(errs, field.Duplicate(at.Child("finalizers").Index(i), finalizer))
-		}
 	}
 	return errs
 }

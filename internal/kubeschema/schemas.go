@@ -48,6 +48,7 @@ type kubernetes struct {
 type customKind struct {
 	namespaced bool
 	compile    func() (*jsonschema.Schema, error)
+	schema     object // as the definition writes it
 }
 
 // Builtin returns the schemas of Kubernetes' own kinds.
@@ -77,9 +78,10 @@ func (s *Schemas) Versions() []string { return slices.Clone(s.extract.Versions) 
 // With returns the schemas with the kinds that a CustomResourceDefinition makes.
 func (s *Schemas) With(definition map[string]any) (*Schemas, error) {
 	var crd struct {
-		Spec struct {
+		Metadata struct{ Name string }
+		Spec     struct {
 			Group    string
-			Names    struct{ Kind string }
+			Names    struct{ Kind, Plural string }
 			Scope    string
 			Versions []struct {
 				Name   string
@@ -94,6 +96,12 @@ func (s *Schemas) With(definition map[string]any) (*Schemas, error) {
 	}
 	if err := json.Unmarshal(text, &crd); err != nil {
 		return nil, fmt.Errorf("CustomResourceDefinition: %w", err)
+	}
+	switch {
+	case crd.Spec.Scope != "Namespaced" && crd.Spec.Scope != "Cluster":
+		return nil, fmt.Errorf("CustomResourceDefinition: spec.scope is %q; write Namespaced or Cluster", crd.Spec.Scope)
+	case crd.Metadata.Name != crd.Spec.Names.Plural+"."+crd.Spec.Group:
+		return nil, fmt.Errorf("CustomResourceDefinition: metadata.name is %q, but must be %s.%s, its plural and group", crd.Metadata.Name, crd.Spec.Names.Plural, crd.Spec.Group)
 	}
 	with := &Schemas{kubernetes: s.kubernetes, custom: maps.Clone(s.custom)}
 	if with.custom == nil {
@@ -113,7 +121,7 @@ func (s *Schemas) With(definition map[string]any) (*Schemas, error) {
 		properties["metadata"] = object{"$ref": ownReferences + objectMeta}
 		with.custom[Key(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)] = &customKind{crd.Spec.Scope != "Cluster", sync.OnceValues(func() (*jsonschema.Schema, error) {
 			return s.compileCustom(schema)
-		})}
+		}), version.Schema.OpenAPIV3Schema}
 	}
 	return with, nil
 }
@@ -137,6 +145,31 @@ func (s *Schemas) Scope(apiVersion, kind string) (namespaced, known bool) {
 func (s *Schemas) IsCustom(apiVersion, kind string) bool {
 	_, is := s.custom[Key(apiVersion, kind)]
 	return is || !isBuiltin(apiVersion)
+}
+
+// Offered are the stable APIs that a version of Kubernetes serves, as templates
+// ask for them: GROUP/VERSION and GROUP/VERSION/Kind, sorted.
+func (s *Schemas) Offered(version string) (apis []string) {
+	for key, kinds := range s.extract.Kinds {
+		apiVersion, kind, _ := strings.Cut(key, " ")
+		if isStable(apiVersion) && s.serves(kinds, []string{version}) {
+			apis = append(apis, apiVersion, apiVersion+"/"+kind)
+		}
+	}
+	slices.Sort(apis)
+	return slices.Compact(apis)
+}
+
+// HasRules says whether the definition of a kind has rules in CEL, which only an
+// API server evaluates.
+func (s *Schemas) HasRules(apiVersion, kind string) (has bool) {
+	if custom := s.custom[Key(apiVersion, kind)]; custom != nil {
+		walk(custom.schema, func(o object) {
+			_, here := o["x-kubernetes-validations"].([]any)
+			has = has || here
+		})
+	}
+	return has
 }
 
 // describes says whether a kind of a group would be known if there were one.
@@ -346,10 +379,15 @@ func spoken(versions []string) string {
 
 // MapKeys returns the fields that must be different in the entries of lists that
 // server-side apply merges, by the path of the list with [] for every entry,
-// such as spec.template.spec.containers[].env.
+// such as spec.template.spec.containers[].env. Lists whose entries must be
+// different as a whole have no fields.
 func (s *Schemas) MapKeys(apiVersion, kind string) map[string][]string {
-	kinds := s.extract.Kinds[Key(apiVersion, kind)]
 	found := map[string][]string{}
+	if custom := s.custom[Key(apiVersion, kind)]; custom != nil {
+		s.mapKeysOf(custom.schema, 0, "", found, nil)
+		return found
+	}
+	kinds := s.extract.Kinds[Key(apiVersion, kind)]
 	if len(kinds) > 0 {
 		newest := kinds[len(kinds)-1]
 		s.mapKeys(newest.Schema, newest.Versions, "", found, nil)
@@ -372,6 +410,9 @@ func (s *Schemas) mapKeys(name string, versions uint, path string, found map[str
 func (s *Schemas) mapKeysOf(schema object, versions uint, path string, found map[string][]string, trail []string) {
 	if ref, is := schema["$ref"].(string); is {
 		s.mapKeys(strings.TrimPrefix(ref, ownReferences), versions, path, found, trail)
+	}
+	if schema["x-kubernetes-list-type"] == "set" {
+		found[path] = []string{}
 	}
 	if keys, is := schema["x-kubernetes-list-map-keys"].([]any); is && schema["x-kubernetes-list-type"] == "map" {
 		for _, key := range keys {
