@@ -58,7 +58,7 @@ only waited for with --from-cluster.`,
 		Example: `  hcchart secrets init
   hcchart secrets init --recovery-key recovery.txt   # print it, delete it
   hcchart secrets init --recipient age1q3cuquvy7g7yaw9at3w5uw86nt0rh7aqe90ja0a042zkfsahcvesv7566j
-  hcchart secrets init --from-cluster                # the file was lost`,
+  hcchart secrets init --from-cluster                # the cluster's identities are the right ones`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkNames(target.release, target.namespace); err != nil {
@@ -100,11 +100,15 @@ func (a *app) initSecrets(ctx context.Context, path string, cluster *config.Clus
 	}{
 		{"taken from the cluster", report.Imported},
 		{"generated", report.Generated},
+		{"other in the cluster, the file's kept: hcchart up puts them there", report.Differing},
 		{"not needed by the cluster file, kept", report.Surplus},
 	} {
 		if len(group.names) > 0 {
 			fmt.Fprintf(a.err, "  %s: %s\n", group.label, strings.Join(group.names, ", "))
 		}
+	}
+	if report.Former != "" {
+		fmt.Fprintf(a.err, "the file of before, with the identities that it had: %s; delete it when the boards run with the new ones\n", report.Former)
 	}
 	if options.RecoveryKey != "" {
 		fmt.Fprintf(a.err, "made the recovery key, %s: print it, put the paper where your other papers are, and delete the file\n", options.RecoveryKey)

@@ -156,7 +156,7 @@ func (g *gated) starts() (pids []int) {
 
 func (g *gated) eventually(what string, condition func() bool) {
 	g.t.Helper()
-	require.Eventually(g.t, condition, 15*time.Second, 10*time.Millisecond, what)
+	require.Eventually(g.t, condition, time.Minute, 10*time.Millisecond, what)
 }
 
 // waitOpen waits until the daemon was started n times and the gate is open.

@@ -27,7 +27,8 @@ type RekeyError struct {
 
 func (e *RekeyError) Error() string {
 	return fmt.Sprintf("Secret %s: the cluster's device is %s, the file's is %s; changing it would make another device, unknown to its peers. "+
-		"Keep the cluster's: hcchart secrets init --from-cluster; or give it up on purpose: delete the node's Secret and its entry in the peers Secret first",
+		"If the board's pod says that it belongs to the file's, the cluster's is the wrong one: delete this Secret and the one of the peers, and do it again. "+
+		"Otherwise keep the cluster's: hcchart secrets init --from-cluster; or give it up on purpose: delete the node's Secret and its entry in the peers Secret first",
 		e.Secret, e.Cluster.Short(), e.File.Short())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -161,6 +162,8 @@ func TestFileWithOtherIdentitiesTakesThoseOfTheClusterWhenAsked(t *testing.T) {
 	_, err := Apply(t.Context(), client.CoreV1(), secretsOf(t, newFile(t)))
 	require.NoError(t, err)
 	other := newFile(t)
+	before, err := os.ReadFile(other)
+	require.NoError(t, err)
 	live := Live{Client: client.CoreV1(), Release: "homecloud", Namespace: "cloud"}
 	report, err := Init(t.Context(), other, home(), InitOptions{
 		Live:       func(ctx context.Context) (map[string]string, error) { return live.Values(ctx, home()) },
@@ -168,9 +171,20 @@ func TestFileWithOtherIdentitiesTakesThoseOfTheClusterWhenAsked(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"syncthing.node-1.cert", "syncthing.node-1.key", "syncthing.node-2.cert", "syncthing.node-2.key"}, report.Imported)
+	require.Equal(t, []string{"syncthing.apiKey", "users.alice", "users.bob"}, report.Differing)
+	former, err := os.ReadFile(report.Former)
+	require.NoError(t, err)
+	require.Equal(t, before, former, "the cluster's may be the wrong ones")
 	changed, err := Apply(t.Context(), client.CoreV1(), secretsOf(t, other))
 	require.NoError(t, err)
 	require.Equal(t, []string{"homecloud-users", "homecloud-dnas-syncthing-peers"}, changed, "passwords and the API key are the file's")
+
+	again, err := Init(t.Context(), other, home(), InitOptions{
+		Live:       func(ctx context.Context) (map[string]string, error) { return live.Values(ctx, home()) },
+		PreferLive: true,
+	})
+	require.NoError(t, err)
+	require.Empty(t, again.Former)
 }
 
 func TestNodeWhoseKeyIsGoneGetsNoNewOne(t *testing.T) {

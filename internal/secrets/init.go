@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/tmorin/homecloud/internal/config"
 )
@@ -32,6 +33,11 @@ type InitReport struct {
 	Report
 	// IdentityFile was made for this machine; empty when there was an identity.
 	IdentityFile string `json:"identityFile,omitempty"`
+	// Former is a copy of the file from before its identities were replaced; empty:
+	// none was.
+	Former string `json:"former,omitempty"`
+	// Differing have another value in the cluster, and keep the file's.
+	Differing []string `json:"differing,omitempty"`
 	// Recipients can open the file now. Fewer than two are a risk: with the
 	// only identity, all secrets are lost.
 	Recipients []string `json:"recipients"`
@@ -68,11 +74,38 @@ func (r *initRun) extend(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	err = Change(ctx, path, func(f *File) error { return r.fill(ctx, f, recovery) })
+	err = Change(ctx, path, func(f *File) error {
+		had := f.Names()
+		if err := r.fill(ctx, f, recovery); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(r.report.Imported, func(name string) bool { return slices.Contains(had, name) }) {
+			return nil
+		}
+		// The cluster's may be the wrong ones, and nobody else may have the file's.
+		var err error
+		r.report.Former, err = keepFormer(path)
+		return err
+	})
 	if err != nil {
 		return errors.Join(err, discard())
 	}
 	return nil
+}
+
+// keepFormer copies a file, still encrypted, beside itself.
+func keepFormer(path string) (former string, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	former = path + ".former-" + time.Now().Format("20060102-150405")
+	file, err := os.OpenFile(former, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("keep the file of before: %w", err)
+	}
+	_, err = file.Write(content)
+	return former, errors.Join(err, file.Sync(), file.Close())
 }
 
 // create makes a file that isn't there.
@@ -119,28 +152,29 @@ func (r *initRun) fill(ctx context.Context, f *File, recovery []string) error {
 			return err
 		}
 	}
-	imported, err := f.takeLive(ctx, r.cluster, r.options)
+	imported, differing, err := f.takeLive(ctx, r.cluster, r.options)
 	if err != nil {
 		return err
 	}
 	if r.report.Report, err = f.Ensure(r.cluster); err != nil {
 		return err
 	}
-	r.report.Imported = imported
+	r.report.Imported, r.report.Differing = imported, differing
 	r.report.Kept = slices.DeleteFunc(r.report.Kept, func(name string) bool { return slices.Contains(imported, name) })
 	r.report.Recipients = f.Recipients()
 	return nil
 }
 
-// takeLive puts into the file what it lacks and the cluster has.
-func (f *File) takeLive(ctx context.Context, cluster *config.Cluster, options InitOptions) (imported []string, err error) {
+// takeLive puts into the file what it lacks and the cluster has. What both have
+// and the file keeps is differing where it isn't the same.
+func (f *File) takeLive(ctx context.Context, cluster *config.Cluster, options InitOptions) (imported, differing []string, err error) {
 	lacks := slices.ContainsFunc(Needed(cluster), func(name string) bool { return !f.Has(name) })
 	if options.Live == nil || !lacks && !options.PreferLive {
-		return nil, nil
+		return nil, nil, nil
 	}
 	values, err := options.Live(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	identities := map[string]bool{}
 	for _, node := range cluster.DNAS.Nodes {
@@ -149,18 +183,22 @@ func (f *File) takeLive(ctx context.Context, cluster *config.Cluster, options In
 	}
 	for _, name := range Needed(cluster) {
 		value, runs := values[name]
-		if !runs || f.Has(name) && (!options.PreferLive || !identities[name]) {
+		if !runs {
 			continue
 		}
 		if before, err := f.Get(name); err == nil && before == value {
 			continue
 		}
+		if f.Has(name) && (!options.PreferLive || !identities[name]) {
+			differing = append(differing, name)
+			continue
+		}
 		if err := f.set(name, value); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		imported = append(imported, name)
 	}
-	return imported, nil
+	return imported, differing, nil
 }
 
 // identityFileToMake is where a first identity belongs: where sops will look.

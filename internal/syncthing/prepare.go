@@ -102,7 +102,8 @@ func (p Preparation) refuseOtherIdentity(id config.DeviceID) error {
 		before = state.Device
 	}
 	if before != "" && before != id {
-		return fmt.Errorf("syncthing: %s belongs to the device %s, the Secret holds %s: a node is never given another identity; restore the Secret, or remove the folder on purpose",
+		return fmt.Errorf("syncthing: %s belongs to the device %s, the Secret holds %s: a node is never given another identity; put its own back "+
+			"(hcchart secrets apply, from the secrets file that has it; cert.pem and key.pem in this folder, which is the board's /var/lib/homecloud/RELEASE/syncthing, are the board's copy), or remove the folder on purpose",
 			p.Home, before, id)
 	}
 	return nil
