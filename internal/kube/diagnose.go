@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -191,16 +190,21 @@ func containerReason(s corev1.ContainerStatus) (reason, bool) {
 }
 
 func (c *Cluster) writeLog(ctx context.Context, b *strings.Builder, pod *corev1.Pod, r reason) {
-	lines := int64(logLines)
+	for _, line := range c.lastLines(ctx, pod, r, logLines) {
+		fmt.Fprintf(b, "    | %s\n", line)
+	}
+}
+
+// lastLines are those of the log of a container that isn't ready; one that never
+// ran has none.
+func (c *Cluster) lastLines(ctx context.Context, pod *corev1.Pod, r reason, lines int64) []string {
 	text, err := c.Client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: r.container, TailLines: &lines, Previous: r.previous,
 	}).DoRaw(ctx)
-	if err != nil {
-		return // a container that never ran has none
+	if err != nil || len(bytes.TrimSpace(text)) == 0 {
+		return nil
 	}
-	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
-		fmt.Fprintf(b, "    | %s\n", scanner.Text())
-	}
+	return strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 }
 
 // complaintLines are how many lines of a log are searched for complaints.

@@ -60,6 +60,11 @@ func (c *Cluster) containers(ctx context.Context, pod *corev1.Pod) (found []Cont
 		one := Container{Node: place(pod), Pod: pod.Name, Name: status.Name, Ready: status.Ready, Restarts: status.RestartCount, Problems: []string{}}
 		if reason, is := containerReason(status); is {
 			one.Problems = append(one.Problems, strings.TrimLeft(strings.TrimPrefix(reason.text, "container "+status.Name), ": "))
+			if reason.container != "" && status.State.Running == nil { // the last that it said is why
+				for _, line := range c.lastLines(ctx, pod, reason, 1) {
+					one.Problems = append(one.Problems, "said: "+line)
+				}
+			}
 		}
 		if status.State.Running != nil {
 			for _, said := range c.Complaints(ctx, pod, status.Name) {

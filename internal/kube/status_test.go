@@ -26,7 +26,7 @@ func TestStatusTellsWhatKubernetesAndContainersSay(t *testing.T) {
 	require.Equal(t, []Container{
 		{Node: "lost", Pod: "nas-a", Problems: []string{"the node isn't Ready: KubeletNotReady, the network plugin isn't there"}},
 		{Node: "no node", Pod: "nas-c", Problems: []string{"0/2 nodes are available"}},
-		{Node: "node-2", Pod: "nas-b", Name: "samba", Restarts: 4, Problems: []string{"CrashLoopBackOff, ended with exit code 75 before"}},
+		{Node: "node-2", Pod: "nas-b", Name: "samba", Restarts: 4, Problems: []string{"CrashLoopBackOff, ended with exit code 75 before", "said: fake logs"}},
 		{Node: "node-2", Pod: "nas-b", Name: "nfs", Ready: true, Problems: []string{}},
 	}, found)
 }
