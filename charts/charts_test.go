@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tmorin/homecloud/internal/config"
 	"github.com/tmorin/homecloud/pkg/charttest"
 )
 
@@ -121,4 +123,14 @@ func TestThirdPartyChartsArePinnedAndOff(t *testing.T) {
 	}
 	slices.Sort(found)
 	require.Equal(t, []string{"headlamp", "kube-prometheus-stack", "longhorn", "portainer", "traefik"}, found)
+}
+
+// Validation tells of two exports with one id before the chart does.
+func TestExportsHaveTheIDThatValidationKnows(t *testing.T) {
+	for _, name := range []string{"roms", "s205", "family-and-friends"} {
+		rendered := charttest.Load(t, "dnas").Render(t, scenarioOf(t, "dnas"), inCluster, charttest.Values(map[string]any{
+			"shares": map[string]any{name: map[string]any{"guest": "read", "nfs": map[string]any{"enabled": true}}},
+		}))
+		require.Contains(t, string(rendered.YAML()), fmt.Sprintf("Export_Id = %d;", config.NFSExportID(name)))
+	}
 }

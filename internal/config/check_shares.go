@@ -1,7 +1,10 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash/adler32"
 	"maps"
 	"net/netip"
 	"path"
@@ -83,16 +86,27 @@ func (c *check) shares() {
 	} else if len(c.in.DNAS.Shares) == 0 {
 		c.fail("dnas.shares", "there is no share", "write some, or remove the line for family, photos and one per user")
 	}
-	names := map[string]string{}
+	names, exports := map[string]string{}, map[string]string{}
 	for i, in := range c.in.DNAS.Shares {
 		at := fmt.Sprintf("dnas.shares[%d]", i)
 		c.name(at+".name", in.Name, shareName)
 		// SMB does not know case: twins would be one share there.
 		c.unique(names, strings.ToLower(in.Name), at+".name", "the name "+in.Name+" is taken (Windows does not tell case apart)", "choose another name")
+		if in.NFS.Enabled && names[strings.ToLower(in.Name)] == at+".name" {
+			id := NFSExportID(in.Name)
+			c.unique(exports, fmt.Sprint(id), at+".name", fmt.Sprintf("the NFS export gets the id %d, as another one does by accident", id), "choose another name")
+		}
 		c.out.DNAS.Shares = append(c.out.DNAS.Shares, c.share(at, in))
 	}
 	c.cameras()
 	c.unusedDevices()
+}
+
+// NFSExportID is the number of a share's NFS export, 1 to 65535, as the chart dnas
+// computes it: a part of every file handle, it depends on the name alone.
+func NFSExportID(share string) int {
+	sum := sha256.Sum256([]byte(share))
+	return int(adler32.Checksum([]byte(hex.EncodeToString(sum[:])))%65535) + 1
 }
 
 // defaultShares are what a family finds without writing any: two that
