@@ -130,7 +130,8 @@ func (m *metadata) dataKey(file string, keyring *Keyring) ([]byte, error) {
 		names = append(names, wrapped.recipient)
 	}
 	if len(keyring.identities) == 0 {
-		return nil, fmt.Errorf("%s: no age identity found to open it (looked in %s); it opens with the identity of %s",
+		return nil, fmt.Errorf("%s: no age identity found to open it (looked in %s); it opens with the identity of %s; "+
+			"if all of them are lost and the cloud still runs, move the file away, and hcchart secrets init takes what the cluster has",
 			file, keyring.where(), strings.Join(names, " or "))
 	}
 	for _, wrapped := range m.recipients {
