@@ -39,9 +39,8 @@ provide ganesha.nfsd nas
 
 lab up --nodes 1
 lab kubeconfig >"$work/kubeconfig"
-# Four at once: they wait for daemons most of their time.
 PATH=$work/bin:$PATH SYNCTHING=$PWD/bin/syncthing HOMECLOUD_TEST_KUBECONFIG=$work/kubeconfig \
-  "$GO" test -count=1 -parallel 4 -v ./internal/... ./cmd/homecloud-agent >"$work/log" 2>&1 || { grep -E '^ *(---|FAIL|panic|.*_test\.go:)' "$work/log" | grep -v -- '--- PASS'; exit 1; }
+  "$GO" test -count=1 -v ./internal/... ./cmd/homecloud-agent >"$work/log" 2>&1 || { grep -E '^ *(---|FAIL|panic|.*_test\.go:)' "$work/log" | grep -v -- '--- PASS'; exit 1; }
 grep -E '^ok ' "$work/log"
 # sops has a shard of its own; version 2 of cgroups has no such throttle.
 if grep -A1 -E '^ *--- SKIP' "$work/log" | grep _test.go | grep -v -E 'bin/sops is not built|needs a blkio controller'; then
