@@ -45,8 +45,9 @@ func (p *pass) damaged(ctx context.Context, share string, memory shareState) ([]
 			if err != nil {
 				return err
 			}
-			if memory.Behind && !known.Global.exists() {
-				// The index may have known more of it, and nobody misses an empty file.
+			if !known.Global.exists() {
+				// The others may have all of it and not have said so yet, or the index may have
+				// known more of it; and nobody misses an empty file.
 				empty, err := isZeros(filepath.Join(root, name))
 				switch {
 				case empty, errors.Is(err, unix.EIO):
